@@ -1,0 +1,41 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test format protos lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+setup: .venv/ready ## Make .venv and install everything into it, checked by hash
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+check: setup ## Everything that reads the code without running it
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	cd protos && buf lint
+	scripts/check_protos.sh
+
+test: setup ## Every test
+	pytest
+
+format: setup ## Lay the code out
+	ruff check --fix .
+	ruff format .
+
+protos: setup ## Generate keyprint/v1 from protos/
+	scripts/protos.sh
+
+lock: setup ## Pin the newest versions that pyproject.toml allows
+	scripts/lock.sh
+
+clean: ## Remove what was built; state under var/ stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

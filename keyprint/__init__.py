@@ -1,0 +1,1 @@
+"""Keyprint tells people apart by how they type."""

@@ -1,0 +1,273 @@
+"""Keystrokes to attempts: what they read as, whether they are valid, and when each key of the phrase was pressed.
+
+Everything works on many attempts at once, as columns: `n` attempts with `k` keystrokes in all, the keystrokes of
+attempt `i` being `offsets[i]:offsets[i + 1]`.  No function loops over keystrokes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from keyprint.errors import InvalidArgument
+
+BACKSPACE = "[backspace]"
+DEFAULT_PHRASE = "Be Authentic. Be Yourself. Be Typing."
+
+UNKNOWN_TIME = -1
+"""Stands for a release that nobody saw."""
+
+REASONS = ("", "PHRASE_MISMATCH", "OUT_OF_ORDER", "MALFORMED", "EMPTY", "TOO_LONG")
+"""Why an attempt is not valid, by the number in `Verdicts.reason`; 0 is valid."""
+
+WARNINGS = ("NEGATIVE_HOLD", "LONG_PAUSE")
+"""Oddities of a valid attempt; bit i of `Verdicts.warnings`."""
+
+MAX_KEYSTROKES = 1024
+LONG_PAUSE_US = 10_000_000
+ID_BYTES = 16
+
+SCHEMA = pa.schema(
+    [
+        pa.field("attempt", pa.uint32(), nullable=False),
+        pa.field("attempt_id", pa.binary(ID_BYTES), nullable=False),
+        pa.field("user", pa.string()),
+        pa.field("typed_at", pa.int64()),
+        pa.field("character", pa.list_(pa.string()), nullable=False),
+        pa.field("pressed_at", pa.list_(pa.int64()), nullable=False),
+        pa.field("released_at", pa.list_(pa.int64()), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("warnings", pa.uint8(), nullable=False),
+        pa.field("duplicate", pa.bool_(), nullable=False),
+        pa.field("enrolled", pa.bool_(), nullable=False),
+    ],
+    metadata={"schema_version": "1"},
+)
+"""One row per attempt, in dataset order.  Times are µs since 1970 UTC, unknown releases -1; `user` is null where the
+data does not say, `typed_at`, the first press, where there is none; `reason` is empty for valid attempts."""
+
+Codes = npt.NDArray[np.int32]
+Times = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+_BACKSPACE_CODE = 8
+_MALFORMED, _EMPTY, _TOO_LONG = (REASONS.index(reason) for reason in ("MALFORMED", "EMPTY", "TOO_LONG"))
+_MISMATCH, _OUT_OF_ORDER = REASONS.index("PHRASE_MISMATCH"), REASONS.index("OUT_OF_ORDER")
+
+
+@dataclass(frozen=True)
+class Keystrokes:
+    """A batch of attempts.
+
+    Attributes:
+        offsets: int64[n + 1], where each attempt begins.
+        character: int32[k], the keys as `encode` numbers them.
+        pressed_at: int64[k], press times in µs.
+        released_at: int64[k], release times in µs, `UNKNOWN_TIME` where unknown.
+        malformed: bool[n], attempts that could not be read and so have no keystrokes.
+    """
+
+    offsets: Times
+    character: Codes
+    pressed_at: Times
+    released_at: Times
+    malformed: Flags
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What `judge` found.
+
+    Attributes:
+        reason: uint8[n], an index into `REASONS`; 0 where the attempt is valid.
+        warnings: uint8[n], a bit mask over `WARNINGS`; 0 where the attempt is not valid.
+        kept: bool[k], keystrokes that backspaces left standing.
+    """
+
+    reason: npt.NDArray[np.uint8]
+    warnings: npt.NDArray[np.uint8]
+    kept: Flags
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The valid attempts of a batch, key by key along a phrase of L keys.
+
+    Attributes:
+        rows: int64[m], which attempts of the batch these are.
+        pressed_at: int64[m, L], in µs.
+        released_at: int64[m, L], in µs, `UNKNOWN_TIME` where unknown.
+        corrections: int32[m, L], keystrokes taken back, backspaces included, since the key before.
+        correction_us: int64[m, L], time from the press of the key before to the last of those, in µs.
+    """
+
+    rows: Times
+    pressed_at: Times
+    released_at: Times
+    corrections: Codes
+    correction_us: Times
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def _code(character: str) -> int:
+    if character == BACKSPACE:
+        return _BACKSPACE_CODE
+    if len(character) == 1 and ord(character) != _BACKSPACE_CODE:
+        return ord(character)
+    # Keys that are no single character ("[shift]") are never part of a phrase; they only have to differ.
+    return -1 - (zlib.crc32(character.encode("utf-8", "surrogatepass")) & 0x7FFFFFFE)
+
+
+def encode(characters: Sequence[str]) -> Codes:
+    """Numbers keys: the code point of a single character, 8 for `BACKSPACE`, a negative digest for any other name."""
+    return np.fromiter(map(_code, characters), np.int32, len(characters))
+
+
+def encode_arrow(characters: pa.StringArray) -> Codes:
+    """`encode` for an Arrow column, one look per distinct key."""
+    coded = characters.dictionary_encode()
+    table = encode(coded.dictionary.to_pylist())
+    codes: Codes = table[coded.indices.to_numpy(zero_copy_only=False)]
+    return codes
+
+
+def single(characters: Sequence[str], pressed_at: Sequence[int], released_at: Sequence[int]) -> Keystrokes:
+    """One attempt as a batch of one.
+
+    Args:
+        characters: k keys.
+        pressed_at: k press times in µs.
+        released_at: k release times in µs, `UNKNOWN_TIME` where unknown, or none at all.
+
+    Raises:
+        InvalidArgument: the lengths differ.
+    """
+    count = len(characters)
+    if len(pressed_at) != count or len(released_at) not in (0, count):
+        raise InvalidArgument(
+            "ATTEMPT_INVALID",
+            f"The attempt has {count} characters, {len(pressed_at)} press times and {len(released_at)} release times; "
+            "there must be as many of each, or no release times.",
+            "attempt",
+        )
+    return Keystrokes(
+        offsets=np.array([0, count], np.int64),
+        character=encode(characters),
+        pressed_at=np.array(pressed_at, np.int64),
+        released_at=np.array(released_at, np.int64) if len(released_at) else np.full(count, UNKNOWN_TIME, np.int64),
+        malformed=np.zeros(1, np.bool_),
+    )
+
+
+def from_batch(batch: pa.RecordBatch) -> Keystrokes:
+    """The keystrokes of a batch with the columns of `SCHEMA`."""
+    character = batch.column("character")
+    offsets = np.asarray(character.offsets, np.int64)
+    return Keystrokes(
+        offsets=offsets - offsets[0] if len(offsets) else np.zeros(1, np.int64),
+        character=encode_arrow(character.flatten()),
+        pressed_at=batch.column("pressed_at").flatten().to_numpy(),
+        released_at=batch.column("released_at").flatten().to_numpy(),
+        malformed=np.array([reason == "MALFORMED" for reason in batch.column("reason").to_pylist()], np.bool_),
+    )
+
+
+def judge(keystrokes: Keystrokes, phrase: str, max_keystrokes: int = MAX_KEYSTROKES) -> Verdicts:
+    """Applies backspaces and says of each attempt whether it reads as the phrase.
+
+    The depth after each event is the running sum of +1 for a character and -1 for a backspace, clamped at 0.  A
+    character stands if the depth never falls below its own from there to the end of the attempt.
+    """
+    lengths = np.diff(keystrokes.offsets)
+    owner = np.repeat(np.arange(len(keystrokes)), lengths)
+    kept = _surviving(keystrokes, owner)
+    counts = np.bincount(owner[kept], minlength=len(keystrokes))
+
+    reason = np.zeros(len(keystrokes), np.uint8)
+    reason[_goes_back(keystrokes, owner)] = _OUT_OF_ORDER
+    expected = encode(phrase)
+    fits = counts == len(expected)
+    typed = keystrokes.character[kept & fits[owner]].reshape(-1, len(expected))
+    fits[fits] = (typed == expected).all(axis=1)
+    reason[~fits] = _MISMATCH
+    reason[lengths > max_keystrokes] = _TOO_LONG
+    reason[lengths == 0] = _EMPTY
+    reason[keystrokes.malformed] = _MALFORMED
+
+    warnings = _warnings(keystrokes, owner, kept)
+    warnings[reason != 0] = 0
+    return Verdicts(reason, warnings, kept)
+
+
+def _surviving(keystrokes: Keystrokes, owner: Times) -> Flags:
+    erases = keystrokes.character == _BACKSPACE_CODE
+    if not erases.any():
+        return np.ones_like(erases)
+    total = np.cumsum(np.where(erases, -1, 1))
+    starts = keystrokes.offsets[:-1]
+    before = np.where(starts > 0, total[np.maximum(starts, 1) - 1], 0)
+    depth = total - before[owner]
+    # Each attempt is shifted clear of its neighbours, so that one accumulate serves them all.
+    shift = owner * (2 * int(np.diff(keystrokes.offsets).max()) + 2)
+    lowest = np.minimum.accumulate(depth - shift) + shift
+    depth = depth - np.minimum(lowest, 0)
+    future = np.minimum.accumulate((depth + shift)[::-1])[::-1] - shift
+    standing: Flags = ~erases & (future >= depth)
+    return standing
+
+
+def _goes_back(keystrokes: Keystrokes, owner: Times) -> Times:
+    inside = owner[1:] == owner[:-1]
+    return np.unique(owner[1:][inside & (np.diff(keystrokes.pressed_at) < 0)])
+
+
+def _warnings(keystrokes: Keystrokes, owner: Times, kept: Flags) -> npt.NDArray[np.uint8]:
+    warnings = np.zeros(len(keystrokes), np.uint8)
+    released = keystrokes.released_at
+    negative = kept & (released != UNKNOWN_TIME) & (released < keystrokes.pressed_at)
+    warnings[owner[negative]] |= 1
+    paused = (owner[1:] == owner[:-1]) & (np.diff(keystrokes.pressed_at) > LONG_PAUSE_US)
+    warnings[owner[1:][paused]] |= 2
+    return warnings
+
+
+def attempt_ids(keystrokes: Keystrokes) -> list[bytes]:
+    """A 16-byte digest per attempt of its characters and its times relative to the first press."""
+    lengths = np.diff(keystrokes.offsets)
+    starts = np.minimum(keystrokes.offsets[:-1], max(len(keystrokes.pressed_at) - 1, 0))
+    first = np.repeat(keystrokes.pressed_at[starts] if len(keystrokes.pressed_at) else np.zeros_like(starts), lengths)
+    known = keystrokes.released_at != UNKNOWN_TIME
+    # An unknown release must not look like any relative time.
+    released = np.where(known, keystrokes.released_at - first, np.iinfo(np.int64).min)
+    rows = np.column_stack([keystrokes.character.astype(np.int64), keystrokes.pressed_at - first, released])
+    content = memoryview(rows.astype("<i8").tobytes())
+    bounds = (keystrokes.offsets * rows.shape[1] * 8).tolist()
+    return [blake2b(content[begin:end], digest_size=ID_BYTES).digest() for begin, end in pairwise(bounds)]
+
+
+def align(keystrokes: Keystrokes, verdicts: Verdicts, phrase: str) -> Aligned:
+    """Lays the valid attempts out along the phrase."""
+    valid = verdicts.reason == 0
+    lengths = np.diff(keystrokes.offsets)
+    rows = np.flatnonzero(valid)
+    where = np.flatnonzero(verdicts.kept & np.repeat(valid, lengths)).reshape(-1, len(phrase))
+    pressed_at = keystrokes.pressed_at[where]
+    starts = keystrokes.offsets[:-1][rows]
+    before = np.column_stack([starts - 1, where[:, :-1]])
+    corrections = where - before - 1
+    # The first key has no key before it: its corrections count from the attempt's first event.
+    since = keystrokes.pressed_at[np.maximum(before, starts[:, None])]
+    spent = np.where(corrections > 0, keystrokes.pressed_at[np.maximum(where - 1, 0)] - since, 0)
+    return Aligned(rows, pressed_at, keystrokes.released_at[where], corrections.astype(np.int32), spent)

@@ -1,0 +1,143 @@
+"""What can go wrong, said once.
+
+    KeyprintError
+        InvalidArgument       the request itself is wrong
+        NotFound              it names something that does not exist
+        AlreadyExists         it would make something that exists
+        FailedPrecondition    right in itself, wrong for how things stand
+        ResourceExhausted     too much at once; try again later
+        Unavailable           a service does not answer; try again later
+        DeadlineExceeded      the caller's time ran out
+        Cancelled             the caller went away
+        Internal              our fault
+
+Every error carries a stable `reason` for programs, the request's `field` it concerns, and one
+sentence for people.  `TABLE` is the one place where a class meets its gRPC and HTTP status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import cast
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from keyprint.v1 import attempts_pb2
+
+DOMAIN = "keyprint"
+"""The domain of every ErrorInfo that we send."""
+
+
+class KeyprintError(Exception):
+    """An error that a stranger may read."""
+
+    def __init__(self, reason: str, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.field = field
+
+    def to_proto(self) -> attempts_pb2.Error:
+        """The same error as it stands on a dataset or a job."""
+        return attempts_pb2.Error(reason=self.reason, field=self.field, message=self.message)
+
+
+class InvalidArgument(KeyprintError):
+    """The request itself is wrong."""
+
+
+class NotFound(KeyprintError):
+    """The request names something that does not exist."""
+
+
+class AlreadyExists(KeyprintError):
+    """The request would make something that exists."""
+
+
+class FailedPrecondition(KeyprintError):
+    """The request is right in itself and wrong for how things stand."""
+
+
+class ResourceExhausted(KeyprintError):
+    """Too much at once."""
+
+
+class Unavailable(KeyprintError):
+    """A service does not answer."""
+
+
+class DeadlineExceeded(KeyprintError):
+    """The caller's time ran out."""
+
+
+class Cancelled(KeyprintError):
+    """The caller went away."""
+
+
+class Internal(KeyprintError):
+    """Our fault; the log has the rest."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How one class of errors looks on the wire."""
+
+    grpc: grpc.StatusCode
+    http: HTTPStatus
+
+
+TABLE: dict[type[KeyprintError], Status] = {
+    InvalidArgument: Status(grpc.StatusCode.INVALID_ARGUMENT, HTTPStatus.BAD_REQUEST),
+    NotFound: Status(grpc.StatusCode.NOT_FOUND, HTTPStatus.NOT_FOUND),
+    AlreadyExists: Status(grpc.StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
+    FailedPrecondition: Status(grpc.StatusCode.FAILED_PRECONDITION, HTTPStatus.CONFLICT),
+    ResourceExhausted: Status(grpc.StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
+    Unavailable: Status(grpc.StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+    DeadlineExceeded: Status(grpc.StatusCode.DEADLINE_EXCEEDED, HTTPStatus.GATEWAY_TIMEOUT),
+    Cancelled: Status(grpc.StatusCode.CANCELLED, HTTPStatus.SERVICE_UNAVAILABLE),
+    Internal: Status(grpc.StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
+}
+
+_BY_CODE = {status.grpc: kind for kind, status in TABLE.items()}
+
+
+def status_of(error: KeyprintError) -> Status:
+    """How `error` looks on the wire."""
+    return TABLE[type(error)]
+
+
+def to_rpc_status(error: KeyprintError) -> grpc.Status:
+    """`error` as a gRPC status with a google.rpc.ErrorInfo, for `context.abort_with_status`."""
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    if error.field:
+        info.metadata["field"] = error.field
+    detail = any_pb2.Any()
+    detail.Pack(info)
+    number: int = status_of(error).grpc.value[0]
+    return rpc_status.to_status(
+        status_pb2.Status(code=code_pb2.Code.ValueType(number), message=error.message, details=[detail])
+    )
+
+
+def from_rpc_error(error: grpc.RpcError) -> KeyprintError:
+    """The error that a service raised, as its caller sees it; works for sync and asyncio calls."""
+    code: grpc.StatusCode = error.code()
+    message: str = error.details() or ""
+    kind = _BY_CODE.get(code, Internal)
+    # The stubs know the metadata as an opaque type; it is pairs of key and value.
+    metadata = cast("Iterable[tuple[str, bytes]]", error.trailing_metadata() or ())
+    for key, value in metadata:
+        if key != "grpc-status-details-bin":
+            continue
+        for detail in status_pb2.Status.FromString(value).details:
+            info = error_details_pb2.ErrorInfo()
+            if detail.Unpack(info):
+                return kind(info.reason, message, info.metadata.get("field", ""))
+    if kind is Unavailable:
+        return Unavailable("SERVICE_UNAVAILABLE", "A Keyprint service does not answer; is it running?")
+    return kind(code.name, message)

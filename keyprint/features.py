@@ -1,0 +1,230 @@
+"""Attempts to features: the one implementation, for training and for inference alike.
+
+A feature set gives every attempt one row: first a block of C channels for each of the L keys of the phrase (all of
+key 0's, then all of key 1's, ...), then G totals of the whole attempt, L * C + G columns in all.  Trees read the row
+as it is; a recurrent net reads the block as L steps.
+
+Left out on purpose: anything that tells the timer from the typist, such as latencies modulo 8 or 16 ms.
+
+To add a set, write its function and its line in `FEATURE_SETS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from keyprint.attempts import UNKNOWN_TIME, Aligned
+from keyprint.errors import InvalidArgument
+
+Matrix = npt.NDArray[np.float32]
+Block = npt.NDArray[np.float64]
+
+SHORTEST_MS, LONGEST_MS = 0.1, 10_000.0
+"""Latencies are clipped to this range: real recordings hold negative ones and pauses of hours."""
+
+TYPICAL_HOLD_MS = 100.0
+"""Stands in for the holds of an attempt without a single release."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What a set computes for m attempts: per key [m, L] each, and in total [m] each, by name."""
+
+    per_key: dict[str, Block]
+    totals: dict[str, Block]
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A way to turn attempts into numbers.
+
+    Attributes:
+        name: what callers ask for.
+        version: goes up whenever the numbers change.
+        description: what it holds and what to beware of.
+    """
+
+    name: str
+    version: int
+    description: str
+    _channels: Callable[[Aligned, bool], Channels]
+
+    def channels(self, release_times: bool) -> tuple[str, ...]:
+        """The C channels of each key."""
+        return tuple(self._channels(_NOBODY, release_times).per_key)
+
+    def totals(self, release_times: bool) -> tuple[str, ...]:
+        """The G columns of the whole attempt."""
+        return tuple(self._channels(_NOBODY, release_times).totals)
+
+    def columns(self, phrase: str, release_times: bool) -> list[str]:
+        """The names of all L * C + G columns; keys count from 0."""
+        channels = self.channels(release_times)
+        return [f"{name}_{key}" for key in range(len(phrase)) for name in channels] + list(self.totals(release_times))
+
+    def compute(self, aligned: Aligned, release_times: bool) -> Matrix:
+        """The features of m attempts, float32[m, L * C + G], finite whatever was typed.
+
+        Args:
+            aligned: the attempts.
+            release_times: whether to use hold and flight times; a release that is unknown is then taken to be the
+                attempt's median hold after its press.
+        """
+        found = self._channels(aligned, release_times)
+        count, keys = aligned.pressed_at.shape
+        width = keys * len(found.per_key)
+        out = np.empty((count, width + len(found.totals)), np.float32)
+        block = out[:, :width].reshape(count, keys, len(found.per_key))
+        for index, values in enumerate(found.per_key.values()):
+            block[:, :, index] = values
+        for index, values in enumerate(found.totals.values()):
+            out[:, width + index] = values
+        return out
+
+
+def has_release_times(aligned: Aligned) -> npt.NDArray[np.bool_]:
+    """bool[m]: whether every key of the attempt has its release."""
+    return np.asarray((aligned.released_at != UNKNOWN_TIME).all(axis=1), np.bool_)
+
+
+def feature_set(name: str) -> FeatureSet:
+    """The set of that name; the default one for the empty name.
+
+    Raises:
+        InvalidArgument: there is none.
+    """
+    try:
+        return FEATURE_SETS[name or DEFAULT]
+    except KeyError:
+        known = ", ".join(FEATURE_SETS)
+        raise InvalidArgument(
+            "UNKNOWN_FEATURE_SET", f"There is no feature set {name!r}; there are: {known}.", "features"
+        ) from None
+
+
+def _log(milliseconds: Block) -> Block:
+    return np.log(np.clip(milliseconds, SHORTEST_MS, LONGEST_MS))
+
+
+def _signed_log(milliseconds: Block) -> Block:
+    """Logarithmic in both directions and smooth at zero: flight times are negative when keys overlap."""
+    return np.arcsinh(np.clip(milliseconds, -LONGEST_MS, LONGEST_MS) / 10.0)
+
+
+def _back(values: Block, keys: int) -> Block:
+    """Each press minus the one `keys` before it; 0 where there is none."""
+    out = np.zeros_like(values)
+    out[:, keys:] = values[:, keys:] - values[:, :-keys]
+    return out
+
+
+def _graph(pressed: Block, keys: int) -> Block:
+    """Log of the time over the last `keys` keys; 0 where there are not as many."""
+    out = np.zeros_like(pressed)
+    out[:, keys:] = _log(pressed[:, keys:] - pressed[:, :-keys])
+    return out
+
+
+def _change(values: Block, first: int) -> Block:
+    """Each value minus the one before it, from key `first` on; 0 before."""
+    out = np.zeros_like(values)
+    out[:, first:] = values[:, first:] - values[:, first - 1 : -1]
+    return out
+
+
+def _holds(aligned: Aligned) -> Block:
+    known = aligned.released_at != UNKNOWN_TIME
+    holds = (aligned.released_at - aligned.pressed_at) / 1e3
+    if known.all():
+        return holds
+    masked = np.ma.masked_array(holds, ~known)
+    usual = np.ma.median(masked, axis=1).filled(TYPICAL_HOLD_MS)  # type: ignore[no-untyped-call]
+    return np.where(known, holds, usual[:, None])
+
+
+def _timing(aligned: Aligned, release_times: bool) -> Channels:
+    pressed = (aligned.pressed_at - aligned.pressed_at[:, :1]) / 1e3
+    latency = _graph(pressed, 1)
+    total = _log(np.minimum(pressed[:, -1], pressed.shape[1] * LONGEST_MS))
+    share = latency - total[:, None]
+    share[:, 0] = 0.0
+    cost = np.log1p(np.clip(aligned.correction_us / 1e3, 0.0, LONGEST_MS))
+    per_key = {
+        "log_press_to_press": latency,
+        "press_to_press_change": _change(latency, 2),
+        "log_digraph": _graph(pressed, 2),
+        "log_trigraph": _graph(pressed, 3),
+        "share_of_total": share,
+        "corrections": aligned.corrections.astype(np.float64),
+        "correction_cost": cost,
+    }
+    totals = {
+        "log_total": total,
+        "total_corrections": aligned.corrections.sum(axis=1, dtype=np.float64),
+        "total_correction_cost": cost.sum(axis=1),
+    }
+    if release_times:
+        held = np.clip(_holds(aligned), SHORTEST_MS, LONGEST_MS)
+        hold = np.log(held)
+        flight = np.zeros_like(pressed)
+        flight[:, 1:] = pressed[:, 1:] - (pressed[:, :-1] + held[:, :-1])
+        per_key |= {
+            "log_hold": hold,
+            "hold_change": _change(hold, 1),
+            "flight": _signed_log(flight),
+            "release_to_release": _signed_log(_back(pressed + held, 1)),
+        }
+        totals |= {"mean_log_hold": hold.mean(axis=1), "spread_of_log_hold": hold.std(axis=1)}
+    return Channels(per_key, totals)
+
+
+def _calendar(aligned: Aligned, release_times: bool) -> Channels:
+    moment = aligned.pressed_at.astype("datetime64[us]")
+    day, month, year = (moment.astype(f"datetime64[{unit}]") for unit in "DMY")
+    parts = {
+        "year": year.astype(np.int64) + 1970,
+        "month": (month - year).astype(np.int64) + 1,
+        "day": (day - month).astype(np.int64) + 1,
+        "hour": (moment - day).astype("timedelta64[h]").astype(np.int64),
+        "minute": (moment - moment.astype("datetime64[h]")).astype("timedelta64[m]").astype(np.int64),
+        "second": (moment - moment.astype("datetime64[m]")).astype("timedelta64[s]").astype(np.int64),
+        "microsecond": (moment - moment.astype("datetime64[s]")).astype(np.int64),
+        "character_index": np.broadcast_to(np.arange(moment.shape[1]), moment.shape),
+    }
+    return Channels({name: values.astype(np.float64) for name, values in parts.items()}, {})
+
+
+_NOBODY = Aligned(
+    rows=np.empty(0, np.int64),
+    pressed_at=np.empty((0, 4), np.int64),
+    released_at=np.empty((0, 4), np.int64),
+    corrections=np.empty((0, 4), np.int32),
+    correction_us=np.empty((0, 4), np.int64),
+)
+
+DEFAULT = "timing"
+
+FEATURE_SETS = {
+    one.name: one
+    for one in (
+        FeatureSet(
+            "timing",
+            1,
+            "Log press-to-press latencies, their changes, sums over two and three keys and shares of the total, "
+            "corrections with their places and cost; with release times also holds, flights and release-to-release "
+            "times.",
+            _timing,
+        ),
+        FeatureSet(
+            "calendar",
+            1,
+            "Year to microsecond of each press and the character's index. Kept for comparison: it leaks the date on "
+            "which somebody typed and says little about how.",
+            _calendar,
+        ),
+    )
+}

@@ -1,0 +1,166 @@
+"""The kit of every gRPC server and client: limits, errors, health, reflection, graceful stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from typing import Any, TypeVar, cast
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from keyprint import errors
+
+log = logging.getLogger(__name__)
+
+Message = TypeVar("Message")
+
+MESSAGE_BYTES = 16 * 2**20
+"""Largest message that a server accepts or a client receives."""
+
+SERVER_THREADS = 64
+WATCH_STREAMS = 48
+"""Watch streams held open at once; the threads beyond them answer calls."""
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+]
+
+
+def channel(address: str) -> grpc.Channel:
+    """A channel to the service at `address` ("host:port")."""
+    return grpc.insecure_channel(address, options=OPTIONS)
+
+
+class ErrorInterceptor(grpc.ServerInterceptor):
+    """Turns what a handler raises into a status that a stranger may read, and logs each call."""
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        # The stubs type a handler's four behaviours as abstract methods; they are plain attributes.
+        kind = cast(Any, handler)
+        wrap = _guard_stream if kind.response_streaming else _guard_unary
+        make, behaviour = {
+            (False, False): (grpc.unary_unary_rpc_method_handler, kind.unary_unary),
+            (False, True): (grpc.unary_stream_rpc_method_handler, kind.unary_stream),
+            (True, False): (grpc.stream_unary_rpc_method_handler, kind.stream_unary),
+            (True, True): (grpc.stream_stream_rpc_method_handler, kind.stream_stream),
+        }[kind.request_streaming, kind.response_streaming]
+        return cast(
+            "grpc.RpcMethodHandler[Any, Any]",
+            cast(Any, make)(wrap(method, behaviour), kind.request_deserializer, kind.response_serializer),
+        )
+
+
+Behaviour = Callable[[Any, grpc.ServicerContext], Any]
+
+
+def _guard_unary(method: str, behaviour: Behaviour) -> Behaviour:
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        began = time.perf_counter()
+        try:
+            answer = behaviour(request, context)
+        except Exception as error:
+            _abort(method, error, context)
+        log.debug("%s took %.1f ms", method, (time.perf_counter() - began) * 1e3)
+        return answer
+
+    return call
+
+
+def _guard_stream(method: str, behaviour: Behaviour) -> Behaviour:
+    def call(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        try:
+            yield from behaviour(request, context)
+        except Exception as error:
+            _abort(method, error, context)
+
+    return call
+
+
+def _abort(method: str, error: Exception, context: grpc.ServicerContext) -> None:
+    if isinstance(error, grpc.RpcError):
+        error = errors.from_rpc_error(error)
+    if not isinstance(error, errors.KeyprintError):
+        # `context.abort` ends a handler with a bare Exception; the status is already set then.
+        # (The stubs leave `code` out.)
+        if cast(Any, context).code() is not None:
+            raise error
+        log.error("%s failed", method, exc_info=error)
+        error = errors.Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
+    log.info("%s refused: %s %s", method, error.reason, error.message)
+    context.abort_with_status(errors.to_rpc_status(error))
+
+
+class WatchSlots:
+    """Keeps Watch streams from starving calls: at most `WATCH_STREAMS` are open at once."""
+
+    def __init__(self, count: int = WATCH_STREAMS) -> None:
+        self._slots = threading.BoundedSemaphore(count)
+
+    def watch(self, stream: Iterator[Message]) -> Iterator[Message]:
+        """Yields from `stream` while holding a slot.
+
+        Raises:
+            ResourceExhausted: all slots are taken.
+        """
+        if not self._slots.acquire(blocking=False):
+            raise errors.ResourceExhausted("TOO_MANY_WATCHERS", "Too many watchers at once; try again in a moment.")
+        try:
+            yield from stream
+        finally:
+            self._slots.release()
+
+
+class Server:
+    """A gRPC server with health and reflection, which stops gracefully on SIGTERM and SIGINT."""
+
+    def __init__(self, listen: str, services: Sequence[str]) -> None:
+        """Prepares a server; add servicers to `grpc_server`, then call `run`.
+
+        Args:
+            listen: "host:port"; port 0 takes a free one.
+            services: full names of the services, for health and reflection.
+        """
+        self._pool = futures.ThreadPoolExecutor(SERVER_THREADS, thread_name_prefix="rpc")
+        self.grpc_server = grpc.server(self._pool, interceptors=[ErrorInterceptor()], options=OPTIONS)
+        self._health = health.HealthServicer()
+        self._services = services
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc_server)
+        reflection.enable_server_reflection([*services, health.SERVICE_NAME, reflection.SERVICE_NAME], self.grpc_server)
+        self._stopping = threading.Event()
+        self.port = self.grpc_server.add_insecure_port(listen)
+
+    def start(self) -> None:
+        """Starts answering, and says so to health checks."""
+        self.grpc_server.start()
+        for name in ("", *self._services):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self, grace: float) -> None:
+        """Turns unready, lets running calls end for `grace` seconds, then stops."""
+        self._health.enter_graceful_shutdown()
+        self.grpc_server.stop(grace).wait()
+
+    def run(self, grace: float) -> None:
+        """Starts, waits for SIGTERM or SIGINT, and stops gracefully."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        self.start()
+        log.info("listening on port %d", self.port)
+        self._stopping.wait()
+        log.info("stopping")
+        self.stop(grace)

@@ -1,0 +1,125 @@
+"""Errors, health and shutdown, over a real server on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import grpc
+import pytest
+from google.protobuf import empty_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from keyprint import errors, rpc
+from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
+
+SERVICE = "keyprint.v1.IngestService"
+
+
+class Ingest(ingest_pb2_grpc.IngestServiceServicer):
+    """Answers in every way in which a call can end."""
+
+    def GetDataset(  # noqa: N802 - gRPC's name
+        self, request: ingest_pb2.GetDatasetRequest, context: grpc.ServicerContext
+    ) -> ingest_pb2.Dataset:
+        if request.dataset == "missing":
+            raise errors.NotFound("DATASET_NOT_FOUND", "There is no dataset 'missing'.", "dataset")
+        if request.dataset == "broken":
+            raise ZeroDivisionError("a secret of ours")
+        return ingest_pb2.Dataset(id=request.dataset)
+
+    def WatchDataset(  # noqa: N802 - gRPC's name
+        self, request: ingest_pb2.WatchDatasetRequest, context: grpc.ServicerContext
+    ) -> Iterator[ingest_pb2.Dataset]:
+        yield ingest_pb2.Dataset(id=request.dataset)
+        raise errors.FailedPrecondition("GONE", "It was deleted.", "dataset")
+
+    def DeleteDataset(  # noqa: N802 - gRPC's name
+        self, request: ingest_pb2.DeleteDatasetRequest, context: grpc.ServicerContext
+    ) -> empty_pb2.Empty:
+        context.abort(grpc.StatusCode.DATA_LOSS, "as the handler said")
+
+
+@pytest.fixture(scope="module")
+def channel() -> Iterator[grpc.Channel]:
+    server = rpc.Server("127.0.0.1:0", [SERVICE])
+    # The stubs call every method abstract; those left out answer UNIMPLEMENTED.
+    servicer = cast(Any, Ingest)()
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
+    server.start()
+    with rpc.channel(f"127.0.0.1:{server.port}") as opened:
+        yield opened
+    server.stop(0)
+
+
+@pytest.fixture
+def ingest(channel: grpc.Channel) -> ingest_pb2_grpc.IngestServiceStub:
+    return ingest_pb2_grpc.IngestServiceStub(channel)
+
+
+def refusal(stub: ingest_pb2_grpc.IngestServiceStub, dataset: str) -> errors.KeyprintError:
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.GetDataset(ingest_pb2.GetDatasetRequest(dataset=dataset))
+    return errors.from_rpc_error(caught.value)
+
+
+def test_an_answer_passes_through(ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
+    assert ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset="ds_1")).id == "ds_1"
+
+
+def test_a_domain_error_arrives_with_class_reason_field_and_sentence(
+    ingest: ingest_pb2_grpc.IngestServiceStub,
+) -> None:
+    error = refusal(ingest, "missing")
+    assert isinstance(error, errors.NotFound)
+    assert (error.reason, error.field) == ("DATASET_NOT_FOUND", "dataset")
+    assert error.message == "There is no dataset 'missing'."
+
+
+def test_an_unforeseen_error_tells_a_stranger_nothing(ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
+    error = refusal(ingest, "broken")
+    assert isinstance(error, errors.Internal)
+    assert "secret" not in error.message
+
+
+def test_an_error_in_a_stream_comes_after_what_was_sent(ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
+    stream = ingest.WatchDataset(ingest_pb2.WatchDatasetRequest(dataset="ds_1"))
+    assert next(stream).id == "ds_1"
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stream)
+    assert errors.from_rpc_error(caught.value).reason == "GONE"
+
+
+def test_a_status_that_a_handler_set_itself_stays(ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        ingest.DeleteDataset(ingest_pb2.DeleteDatasetRequest(dataset="ds_1"))
+    assert caught.value.code() is grpc.StatusCode.DATA_LOSS
+
+
+def test_a_service_that_does_not_answer_is_unavailable() -> None:
+    with rpc.channel("127.0.0.1:1") as nowhere, pytest.raises(grpc.RpcError) as caught:
+        ingest_pb2_grpc.IngestServiceStub(nowhere).GetDataset(ingest_pb2.GetDatasetRequest(), timeout=5)
+    assert errors.from_rpc_error(caught.value).reason == "SERVICE_UNAVAILABLE"
+
+
+@pytest.mark.parametrize("service", ["", SERVICE])
+def test_a_started_server_is_healthy(channel: grpc.Channel, service: str) -> None:
+    answer = cast(Any, health_pb2_grpc.HealthStub(channel)).Check(health_pb2.HealthCheckRequest(service=service))
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_watchers_beyond_the_limit_are_refused_and_a_slot_comes_back() -> None:
+    slots = rpc.WatchSlots(1)
+    first = slots.watch(iter([1, 2]))
+    assert next(first) == 1
+    with pytest.raises(errors.ResourceExhausted, match="Too many watchers"):
+        next(slots.watch(iter([3])))
+    assert list(first) == [2]
+    assert list(slots.watch(iter([4]))) == [4]
+
+
+@pytest.mark.parametrize("kind", errors.KeyprintError.__subclasses__())
+def test_every_error_has_a_status_on_both_surfaces(kind: type[errors.KeyprintError]) -> None:
+    status = errors.status_of(kind("REASON", "A sentence."))
+    assert status.http.value >= 400
+    assert status.grpc is not grpc.StatusCode.OK
