@@ -1,0 +1,59 @@
+"""One attempt in the source format, as other programs send it, to the message that the services take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from keyprint.errors import InvalidArgument
+from keyprint.v1 import attempts_pb2
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UNKNOWN_TIME = -1
+
+
+def attempt_from_source(keystrokes: Sequence[Mapping[str, Any]]) -> attempts_pb2.Attempt:
+    """Reads [{"typed_at": ISO 8601, "character": text, "released_at": ISO 8601, optional}, ...].
+
+    Times without a zone are UTC.
+
+    Raises:
+        InvalidArgument: a keystroke is something else; the sentence says which, counting from 0.
+    """
+    attempt = attempts_pb2.Attempt()
+    for position, keystroke in enumerate(keystrokes):
+        if not isinstance(keystroke, Mapping):
+            raise _wrong(position, "must be an object with typed_at and character")
+        character = keystroke.get("character")
+        if not isinstance(character, str) or not character or not _encodable(character):
+            raise _wrong(position, 'needs a character: one key, or "[backspace]"')
+        attempt.character.append(character)
+        attempt.pressed_at.append(_microseconds(keystroke.get("typed_at"), position, "typed_at"))
+        released = keystroke.get("released_at")
+        attempt.released_at.append(
+            _UNKNOWN_TIME if released is None else _microseconds(released, position, "released_at")
+        )
+    return attempt
+
+
+def _encodable(text: str) -> bool:
+    """Half of a surrogate pair is a string in Python and cannot be one in a message."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
+
+
+def _microseconds(value: object, position: int, name: str) -> int:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise _wrong(position, f"needs {name} as an ISO 8601 time, like 2019-06-30T15:05:44.743893")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _wrong(position: int, what: str) -> InvalidArgument:
+    return InvalidArgument("ATTEMPT_INVALID", f"Keystroke {position} of the attempt {what}.", "attempt")
