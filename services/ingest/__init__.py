@@ -1,0 +1,1 @@
+"""Turns URLs of typing data into datasets."""

@@ -1,0 +1,182 @@
+"""One document of the source format to rows of `keyprint.attempts.SCHEMA`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from keyprint import attempts
+from keyprint.attempts import REASONS, SCHEMA, UNKNOWN_TIME, Flags, Keystrokes
+from keyprint.errors import InvalidArgument
+from services.ingest.times import parse_times
+
+LABEL_LENGTH = 256
+
+
+class Keystroke(msgspec.Struct, gc=False):
+    """One key press as documents write it."""
+
+    typed_at: str
+    character: str
+    released_at: str | None = None
+
+
+class _Typed(msgspec.Struct):
+    """A document all of whose attempts have the right shape."""
+
+    user_label: str | msgspec.UnsetType = msgspec.UNSET
+    user_data: list[list[Keystroke]] | msgspec.UnsetType = msgspec.UNSET
+    attempts: list[list[Keystroke]] | msgspec.UnsetType = msgspec.UNSET
+    next: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Typed)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document as read.
+
+    Attributes:
+        user: who typed; None in an unlabelled document.
+        next: where the chain goes on, relative to this document; None at its end.
+        characters: the keys of all attempts, one after the other.
+        keystrokes: the attempts; malformed ones are empty.
+    """
+
+    user: str | None
+    next: str | None
+    characters: pa.StringArray
+    keystrokes: Keystrokes
+
+
+def parse_document(content: bytes) -> Document:
+    """Reads one document; an attempt that cannot be read is malformed and leaves the others alone.
+
+    Raises:
+        InvalidArgument: the content is not JSON, or no document.
+    """
+    try:
+        typed = _DECODER.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _leniently(content)
+    if isinstance(typed.user_data, list) and isinstance(typed.user_label, str) and typed.attempts is msgspec.UNSET:
+        return _document(_label(typed.user_label), typed.next, typed.user_data, [False] * len(typed.user_data))
+    if isinstance(typed.attempts, list) and typed.user_data is typed.user_label is msgspec.UNSET:
+        return _document(None, typed.next, typed.attempts, [False] * len(typed.attempts))
+    raise _no_document("an object with user_label and user_data, or with attempts")
+
+
+def _leniently(content: bytes) -> Document:
+    """Reads what the typed decoder refuses: one wrong keystroke must not cost its whole document."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        raise InvalidArgument("NOT_JSON", "The document is not JSON.") from None
+    if not isinstance(found, dict):
+        raise _no_document("an object")
+    following = found.get("next")
+    if following is not None and not isinstance(following, str):
+        raise _no_document("next as a URL or null")
+    labelled = "user_data" in found and "attempts" not in found
+    listed = found.get("user_data" if labelled else "attempts")
+    if not isinstance(listed, list) or (not labelled and ("user_data" in found or "user_label" in found)):
+        raise _no_document("an object with user_label and user_data, or with attempts, each a list")
+    read = [_attempt(one) for one in listed]
+    return _document(
+        _label(found.get("user_label")) if labelled else None,
+        following,
+        [one or [] for one in read],
+        [one is None for one in read],
+    )
+
+
+def _attempt(found: Any) -> list[Keystroke] | None:
+    try:
+        keystrokes = msgspec.convert(found, list[Keystroke])
+        # Half of a surrogate pair is text to JSON and nothing that UTF-8 can hold.
+        "".join(map(attrgetter("character"), keystrokes)).encode()
+    except (msgspec.ValidationError, UnicodeEncodeError):
+        return None
+    return keystrokes
+
+
+def _label(found: Any) -> str:
+    if not isinstance(found, str) or not 0 < len(found) <= LABEL_LENGTH or not found.isprintable():
+        raise _no_document(f"user_label as 1 to {LABEL_LENGTH} printable characters")
+    return found
+
+
+def _no_document(expected: str) -> InvalidArgument:
+    return InvalidArgument("NOT_A_DOCUMENT", f"The JSON is no typing document: it needs {expected}.")
+
+
+def _document(user: str | None, following: str | None, listed: list[list[Keystroke]], bad: list[bool]) -> Document:
+    flat = list(chain.from_iterable(listed))
+    lengths = np.fromiter(map(len, listed), np.int64, len(listed))
+    pressed_at, good = parse_times(list(map(attrgetter("typed_at"), flat)))
+    releases: list[str | None] = list(map(attrgetter("released_at"), flat))
+    known = np.fromiter(map(bool, releases), np.bool_, len(flat))
+    released_at = np.full(len(flat), UNKNOWN_TIME, np.int64)
+    released_at[known], readable = parse_times(list(filter(None, releases)))
+    good[known] &= readable
+    # An empty text is no time, and neither is it an unknown one.
+    good &= known | np.fromiter((one is None for one in releases), np.bool_, len(flat))
+
+    malformed = np.array(bad, np.bool_)
+    malformed[np.repeat(np.arange(len(listed)), lengths)[~good]] = True
+    keep = np.repeat(~malformed, lengths)
+    characters = pa.array(map(attrgetter("character"), flat), pa.string(), size=len(flat)).filter(pa.array(keep))
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.where(malformed, 0, lengths))])
+    codes = attempts.encode_arrow(characters)
+    return Document(
+        user, following, characters, Keystrokes(offsets, codes, pressed_at[keep], released_at[keep], malformed)
+    )
+
+
+def to_batch(document: Document, phrase: str, first: int, max_keystrokes: int) -> pa.RecordBatch:
+    """The document's attempts as rows numbered from `first`; who is enrolled and what repeats is not known yet."""
+    keystrokes = document.keystrokes
+    verdicts = attempts.judge(keystrokes, phrase, max_keystrokes)
+    count = len(keystrokes)
+    offsets = pa.array(keystrokes.offsets.astype(np.int32))
+    columns = {
+        "attempt": pa.array(np.arange(first, first + count), pa.uint32()),
+        "attempt_id": pa.array(attempts.attempt_ids(keystrokes), SCHEMA.field("attempt_id").type),
+        "user": pa.array([document.user] * count, pa.string()),
+        "typed_at": _first_presses(keystrokes),
+        "character": pa.ListArray.from_arrays(offsets, document.characters),
+        "pressed_at": pa.ListArray.from_arrays(offsets, pa.array(keystrokes.pressed_at)),
+        "released_at": pa.ListArray.from_arrays(offsets, pa.array(keystrokes.released_at)),
+        "reason": pa.DictionaryArray.from_arrays(pa.array(verdicts.reason), _texts(REASONS)).cast(pa.string()),
+        "warnings": pa.array(verdicts.warnings),
+        "duplicate": _all_false(count),
+        "enrolled": _all_false(count),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _first_presses(keystrokes: Keystrokes) -> pa.Array:
+    empty = np.diff(keystrokes.offsets) == 0
+    if empty.all():
+        return pa.nulls(len(empty), pa.int64())
+    # The clamp only moves rows that are null anyway.
+    at = np.minimum(keystrokes.offsets[:-1], len(keystrokes.pressed_at) - 1)
+    return pa.array(keystrokes.pressed_at[at], mask=empty)
+
+
+def _texts(values: Sequence[str]) -> pa.Array:
+    return pa.array(values, pa.string())
+
+
+def _all_false(count: int) -> pa.Array:
+    nothing: Flags = np.zeros(count, np.bool_)
+    return pa.array(nothing)

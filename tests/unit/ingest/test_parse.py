@@ -1,0 +1,133 @@
+"""Documents, right and wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyprint import attempts
+from keyprint.attempts import SCHEMA
+from keyprint.errors import InvalidArgument
+from services.ingest.parse import parse_document, to_batch
+
+AT = "2019-06-30T15:05:44"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def typed(text: str, **more: str) -> list[dict[str, str]]:
+    return [{"typed_at": f"{AT}.{number:06d}", "character": one, **more} for number, one in enumerate(text)]
+
+
+def document(*listed: Any, **more: Any) -> bytes:
+    return json.dumps({"user_label": "ada", "user_data": listed, "next": None, **more}).encode()
+
+
+def reasons(content: bytes, phrase: str = "hi") -> list[str]:
+    found: list[str] = to_batch(parse_document(content), phrase, 0, 100).column("reason").to_pylist()
+    return found
+
+
+def test_a_labelled_document_becomes_rows_of_the_schema() -> None:
+    read = parse_document(document(typed("hi", released_at=f"{AT}.500000"), typed("ho"), next="user_b.json"))
+    assert (read.user, read.next) == ("ada", "user_b.json")
+    batch = to_batch(read, "hi", 5, 100)
+    assert batch.schema == SCHEMA
+    batch.validate(full=True)
+    first, second = batch.to_pylist()
+    assert (first["attempt"], first["user"], first["reason"]) == (5, "ada", "")
+    assert first["character"] == ["h", "i"]
+    assert first["pressed_at"] == [first["typed_at"], first["typed_at"] + 1]
+    assert first["released_at"] == [first["typed_at"] + 500_000] * 2
+    assert (second["attempt"], second["reason"], second["released_at"]) == (6, "PHRASE_MISMATCH", [-1, -1])
+
+
+def test_an_unlabelled_document_has_no_user() -> None:
+    read = parse_document(json.dumps({"attempts": [typed("hi")]}).encode())
+    assert (read.user, read.next) == (None, None)
+    assert to_batch(read, "hi", 0, 100).column("user").to_pylist() == [None]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        7,
+        {"typed_at": AT},
+        [7],
+        [{"typed_at": AT}],
+        [{"typed_at": 7, "character": "h"}],
+        [{"typed_at": "noon", "character": "h"}],
+        [{"typed_at": AT, "character": "h", "released_at": "soon"}],
+        [{"typed_at": AT, "character": "h", "released_at": ""}],
+        [{"typed_at": AT, "character": "\ud800"}],
+    ],
+)
+def test_a_malformed_attempt_leaves_its_neighbours_alone(bad: Any) -> None:
+    content = document(typed("hi"), bad, [], typed("hi"))
+    assert reasons(content) == ["", "MALFORMED", "EMPTY", ""]
+    to_batch(parse_document(content), "hi", 0, 100).validate(full=True)
+
+
+def test_a_document_of_nothing_but_malformed_attempts_is_rows_all_the_same() -> None:
+    batch = to_batch(parse_document(document([7], [8])), "hi", 0, 100)
+    assert batch.column("typed_at").to_pylist() == [None, None]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"<html>"])
+def test_what_is_not_json_is_told(content: bytes) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_document(content)
+    assert caught.value.reason == "NOT_JSON"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [],
+        {},
+        {"user_data": []},
+        {"user_label": "", "user_data": []},
+        {"user_label": "a\nb", "user_data": []},
+        {"user_label": 7, "user_data": []},
+        {"user_label": "ada", "user_data": {}},
+        {"user_label": "ada", "attempts": []},
+        {"user_label": "ada", "user_data": [], "attempts": []},
+        {"attempts": [], "next": 7},
+    ],
+)
+def test_json_of_another_shape_is_told(found: Any) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_document(json.dumps(found).encode())
+    assert caught.value.reason == "NOT_A_DOCUMENT"
+
+
+@given(st.lists(JSON, max_size=3))
+def test_no_json_in_the_place_of_an_attempt_crashes(listed: list[Any]) -> None:
+    batch = to_batch(parse_document(document(*listed)), "hi", 0, 100)
+    batch.validate(full=True)
+    assert batch.num_rows == len(listed)
+
+
+@given(st.binary(max_size=40))
+def test_no_bytes_crash(content: bytes) -> None:
+    with pytest.raises(InvalidArgument):
+        parse_document(content)
+
+
+def test_the_real_document_has_the_counts_that_it_is_known_for() -> None:
+    found = list(Path(__file__).parents[4].glob("shared/data/unifyid/user_*.json"))
+    if not found:
+        pytest.skip("needs ../shared/data/unifyid")
+    read = parse_document(found[0].read_bytes())
+    batch = to_batch(read, attempts.DEFAULT_PHRASE, 0, attempts.MAX_KEYSTROKES)
+    assert batch.num_rows == 495
+    assert batch.column("reason").to_pylist().count("") == 375
+    assert read.next == "user_4a45245cde4e11e9b51bacde48001122.json"
