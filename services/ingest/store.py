@@ -1,0 +1,124 @@
+"""Files of the ingest service: the download cache, and each dataset's Parquet parts.
+
+    documents/<digest of URL>         a document as downloaded, decompressed
+    datasets/<id>/part-00000.parquet  the attempts of one document, in its order
+    datasets/<id>/marks.parquet       of every attempt whether it repeats another and whether its user is enrolled
+
+A file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from keyprint.attempts import SCHEMA, Flags
+
+BATCH_ROWS = 8192
+_MARKS = pa.schema([("duplicate", pa.bool_()), ("enrolled", pa.bool_())])
+
+
+class Store:
+    """The files below one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._documents = directory / "documents"
+        self._datasets = directory / "datasets"
+        for one in (self._documents, self._datasets):
+            one.mkdir(parents=True, exist_ok=True)
+
+    def cached(self, url: str) -> bytes | None:
+        """The document at `url` as it was downloaded; None if it was not."""
+        try:
+            return self._document(url).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def cache(self, url: str, content: bytes) -> None:
+        """Keeps a download."""
+        path = self._document(url)
+        fresh = _beside(path)
+        fresh.write_bytes(content)
+        fresh.replace(path)
+
+    def write_part(self, dataset: str, number: int, batch: pa.RecordBatch) -> None:
+        """Writes the attempts of document `number`, over any that an import left that was killed."""
+        self._write(self._part(dataset, number), pa.Table.from_batches([batch]))
+
+    def write_marks(self, dataset: str, duplicate: Flags, enrolled: Flags) -> None:
+        """Writes bool[n] each over all attempts of the dataset."""
+        marks = pa.table([pa.array(duplicate), pa.array(enrolled)], schema=_MARKS)
+        self._write(self._datasets / dataset / "marks.parquet", marks)
+
+    def read_part(self, dataset: str, number: int, columns: list[str] | None = None) -> pa.Table:
+        """The attempts of document `number`; `duplicate` and `enrolled` are not filled in."""
+        return pq.read_table(self._part(dataset, number), columns=columns)
+
+    def read(self, dataset: str, parts: int, trainable: bool) -> Iterator[pa.RecordBatch]:
+        """The attempts of the first `parts` documents in order, at most 8,192 a batch.
+
+        Args:
+            trainable: only valid, non-duplicate attempts of enrolled users.
+        """
+        marks = pq.read_table(self._datasets / dataset / "marks.parquet", schema=_MARKS)
+        first = 0
+        for number in range(parts):
+            part = self.read_part(dataset, number)
+            here = marks.slice(first, part.num_rows)
+            first += part.num_rows
+            for name in _MARKS.names:
+                part = part.set_column(SCHEMA.get_field_index(name), SCHEMA.field(name), here.column(name))
+            if trainable:
+                usable = pc.and_(pc.equal(part["reason"], ""), pc.invert(part["duplicate"]))
+                part = part.filter(pc.and_(usable, part["enrolled"]))
+            yield from part.cast(SCHEMA).combine_chunks().to_batches(max_chunksize=BATCH_ROWS)
+
+    def delete(self, dataset: str) -> None:
+        """Deletes a dataset's files."""
+        shutil.rmtree(self._datasets / dataset, ignore_errors=True)
+
+    def _document(self, url: str) -> Path:
+        return self._documents / sha256(url.encode()).hexdigest()
+
+    def _part(self, dataset: str, number: int) -> Path:
+        return self._datasets / dataset / f"part-{number:05d}.parquet"
+
+    @staticmethod
+    def _write(path: Path, table: pa.Table) -> None:
+        path.parent.mkdir(exist_ok=True)
+        fresh = _beside(path)
+        pq.write_table(table, fresh, compression="zstd")
+        fresh.replace(path)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def find_duplicates(users: list[str | None], ids: np.ndarray[tuple[int], np.dtype[np.bytes_]]) -> Flags:
+    """bool[n]: which attempts repeat another's timing exactly.
+
+    Within one user the first of equal attempts is none; across users, where nobody can say whose it is, all are.
+
+    Args:
+        users: who typed each of the n attempts.
+        ids: S16[n], their attempt ids.
+    """
+    labels = np.array([user or "" for user in users], np.str_)
+    _, same, counts = np.unique(ids, return_inverse=True, return_counts=True)
+    duplicate = np.zeros(len(ids), np.bool_)
+    if not len(ids) or counts.max() == 1:
+        return duplicate
+    for group in np.flatnonzero(counts > 1):
+        rows = np.flatnonzero(same == group)
+        shared = len(set(labels[rows].tolist())) > 1
+        duplicate[rows if shared else rows[1:]] = True
+    return duplicate

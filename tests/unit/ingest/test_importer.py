@@ -1,0 +1,216 @@
+"""Whole imports over HTTP, into a real catalogue and real Parquet."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.ingest.catalogue import Catalogue, Dataset
+from services.ingest.fetch import Fetcher, FetchLimits
+from services.ingest.guard import Guard
+from services.ingest.importer import Importer
+from services.ingest.store import Store
+
+LIMITS = FetchLimits(retries=0, connect_seconds=2, read_seconds=2)
+
+
+class Web(SimpleHTTPRequestHandler):
+    """Serves a directory and remembers what was asked for."""
+
+    asked: list[str]
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing."""
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        super().do_GET()
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    folder = tmp_path / "web"
+    folder.mkdir()
+    Web.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Web, directory=str(folder))) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield folder, f"http://127.0.0.1:{listening.server_port}/"
+        listening.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    opened = Catalogue(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "state")
+
+
+@pytest.fixture
+def run(catalogue: Catalogue, store: Store) -> Callable[..., Dataset]:
+    def imported(url: str, phrase: str = "hi", min_attempts: int = 2) -> Dataset:
+        importer = Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS))
+        dataset, start = catalogue.open_import(url, url, phrase, min_attempts)
+        if start:
+            importer.run(dataset.id)
+        return catalogue.get(dataset.id)
+
+    return imported
+
+
+def attempt(text: str, step: int) -> list[dict[str, str]]:
+    return [
+        {"typed_at": f"2024-01-01T00:00:00.{number * step:06d}", "character": one} for number, one in enumerate(text)
+    ]
+
+
+def document(folder: Path, user: str, following: str | None, *steps: int, text: str = "hi") -> None:
+    listed: list[Any] = [attempt(text, step) for step in steps]
+    (folder / f"{user}.json").write_text(json.dumps({"user_label": user, "user_data": listed, "next": following}))
+
+
+def test_a_chain_is_followed_to_its_end(web: tuple[Path, str], run: Callable[..., Dataset], store: Store) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20, 30)
+    document(folder, "bob", None, 40)
+    dataset = run(url + "ada.json")
+    assert (dataset.state, dataset.error_reason) == ("READY", "")
+    assert [(row.user, row.attempts, row.enrolled) for row in dataset.documents] == [
+        ("ada", 3, True),
+        ("bob", 1, False),
+    ]
+    rows = [row for batch in store.read(dataset.id, 2, trainable=False) for row in batch.to_pylist()]
+    assert [row["attempt"] for row in rows] == [0, 1, 2, 3]
+    trainable = [row for batch in store.read(dataset.id, 2, trainable=True) for row in batch.to_pylist()]
+    assert {row["user"] for row in trainable} == {"ada"}
+
+
+def test_the_same_source_is_not_downloaded_again_whatever_the_phrase(
+    web: tuple[Path, str], run: Callable[..., Dataset]
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    first, again, other = run(url + "ada.json"), run(url + "ada.json"), run(url + "ada.json", "ho")
+    assert Web.asked == ["/ada.json"]
+    assert first.id == again.id != other.id
+    assert (other.state, other.error_reason, other.documents) == ("FAILED", "NO_VALID_ATTEMPTS", [])
+
+
+def test_a_dead_link_keeps_what_was_read_and_the_same_url_goes_on_there(
+    web: tuple[Path, str], run: Callable[..., Dataset]
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    broken = run(url + "ada.json")
+    assert (broken.state, broken.error_reason) == ("INCOMPLETE", "DOCUMENT_NOT_FOUND")
+    assert "bob.json" in broken.error_message
+    assert sum(row.valid_attempts for row in broken.documents) == 2
+    document(folder, "bob", None, 30, 40)
+    mended = run(url + "ada.json")
+    assert (mended.id, mended.state, len(mended.documents)) == (broken.id, "READY", 2)
+    assert Web.asked.count("/ada.json") == 1
+    assert mended.fingerprint != broken.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("<html>", "NOT_JSON"), ("{}", "NOT_A_DOCUMENT"), ('{"user_label": "a", "user_data": []}', "NO_VALID_ATTEMPTS")],
+)
+def test_a_source_with_nothing_usable_fails_and_leaves_nothing(
+    web: tuple[Path, str], run: Callable[..., Dataset], tmp_path: Path, content: str, reason: str
+) -> None:
+    folder, url = web
+    (folder / "bad.json").write_text(content)
+    dataset = run(url + "bad.json")
+    assert (dataset.state, dataset.error_reason, dataset.documents) == ("FAILED", reason, [])
+    assert list((tmp_path / "state" / "datasets").iterdir()) == []
+
+
+def test_a_url_that_does_not_answer_fails(run: Callable[..., Dataset]) -> None:
+    dataset = run("http://127.0.0.1:1/")
+    assert (dataset.state, dataset.error_reason) == ("FAILED", "NO_ANSWER")
+
+
+def test_a_loop_and_a_second_document_of_a_user_end_the_chain_there(
+    web: tuple[Path, str], run: Callable[..., Dataset]
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", "ada.json", 30, 40)
+    looping = run(url + "ada.json")
+    assert (looping.state, looping.error_reason, len(looping.documents)) == ("INCOMPLETE", "CHAIN_LOOP", 2)
+    (folder / "eve.json").write_text((folder / "ada.json").read_text().replace("bob.json", "ada.json"))
+    twice = run(url + "eve.json")
+    assert (twice.state, twice.error_reason, len(twice.documents)) == ("INCOMPLETE", "DUPLICATE_USER", 1)
+
+
+def test_copies_are_marked_within_a_user_and_across_users(
+    web: tuple[Path, str], run: Callable[..., Dataset], store: Store
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 10, 20, 30)
+    document(folder, "bob", None, 30, 40, 50)
+    dataset = run(url + "ada.json")
+    assert [(row.duplicate_attempts, row.enrolled) for row in dataset.documents] == [(2, True), (1, True)]
+    marks = [row["duplicate"] for batch in store.read(dataset.id, 2, trainable=False) for row in batch.to_pylist()]
+    assert marks == [False, True, False, True, True, False, False]
+
+
+def test_an_import_killed_after_any_document_ends_with_the_same_fingerprint(
+    web: tuple[Path, str], run: Callable[..., Dataset], catalogue: Catalogue, store: Store, monkeypatch: Any
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", "eve.json", 30, 40)
+    document(folder, "eve", None, 50, 60)
+    undisturbed = run(url + "ada.json")
+    catalogue.delete(undisturbed.id)
+    write_part, written = Store.write_part, []
+
+    def dies(self: Store, dataset: str, number: int, batch: Any) -> None:
+        write_part(self, dataset, number, batch)
+        written.append(number)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "write_part", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(url + "ada.json")
+    (under_way,) = catalogue.under_way()
+    Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS)).run(under_way)
+    resumed = catalogue.get(under_way)
+    assert (resumed.state, resumed.fingerprint) == ("READY", undisturbed.fingerprint)
+    assert written == [0, 1, 1, 2]
+
+
+def test_a_cancelled_import_stops_between_documents_and_can_go_on(
+    web: tuple[Path, str], run: Callable[..., Dataset], catalogue: Catalogue, store: Store
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    dataset, start = catalogue.open_import(url + "ada.json", url, "hi", 2)
+    assert start
+    catalogue.ask_to_cancel(dataset.id)
+    Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS)).run(dataset.id)
+    assert catalogue.get(dataset.id).state == "CANCELLED"
+    assert run(url + "ada.json").state == "READY"
+
+
+def test_two_callers_at_once_share_one_import(catalogue: Catalogue) -> None:
+    first, starts = catalogue.open_import("u", "u", "hi", 2)
+    second, starts_too = catalogue.open_import("u", "u", "hi", 2)
+    assert first.id == second.id
+    assert [starts, starts_too] == [True, False]
