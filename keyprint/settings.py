@@ -34,6 +34,7 @@ class IngestSettings(Settings):
 
     ingest_listen: str = Field("127.0.0.1:50051", description="Address that ingest listens on.")
     ingest_database: str = Field("", description="SQLAlchemy URL of the catalogue; SQLite under home if empty.")
+    ingest_concurrency: int = Field(4, ge=1, le=64, description="Imports that run at once.")
     ingest_allow_nets: CommaSeparated = Field(
         default_factory=list,
         description="Networks (CIDR, comma-separated) that source URLs may reach.",
@@ -58,3 +59,10 @@ class GatewaySettings(Settings):
     """The gateway."""
 
     gateway_listen: str = Field("127.0.0.1:8080", description="Address that the gateway listens on.")
+    gateway_hosts: CommaSeparated = Field(
+        default_factory=list,
+        description="Host names, comma-separated, by which the gateway may be called beside loopback's.",
+    )
+    gateway_timeout_seconds: float = Field(
+        120.0, gt=0, description="Seconds that a service may take to answer; a model's first use takes longest."
+    )

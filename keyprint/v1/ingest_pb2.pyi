@@ -291,30 +291,22 @@ class CreateDatasetRequest(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     PHRASE_FIELD_NUMBER: _builtins.int
     MIN_ATTEMPTS_FIELD_NUMBER: _builtins.int
-    REFRESH_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
     url: _builtins.str
     """http or https URL of the first document, or of a list of document URLs."""
     phrase: _builtins.str
     """What everybody typed, 2 to 256 characters; empty for "Be Authentic. Be Yourself. Be Typing." """
     min_attempts: _builtins.int
     """Valid attempts that a user needs to be enrolled, 1 to 100,000; 0 for the default of 20."""
-    refresh: _builtins.bool
-    """Ask the source again even if it was read before; a new dataset if the content changed."""
-    request_id: _builtins.str
-    """Any text of up to 128 characters: a second request with the same one returns the first one's dataset."""
     def __init__(
         self,
         *,
         url: _builtins.str = ...,
         phrase: _builtins.str = ...,
         min_attempts: _builtins.int = ...,
-        refresh: _builtins.bool = ...,
-        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_attempts", b"min_attempts", "phrase", b"phrase", "refresh", b"refresh", "request_id", b"request_id", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_attempts", b"min_attempts", "phrase", b"phrase", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -45,6 +45,7 @@ class Dataset(Base):
     phrase: Mapped[str]
     min_attempts: Mapped[int]
     state: Mapped[str] = mapped_column(String(16))
+    runs: Mapped[int] = mapped_column(default=1)
     fingerprint: Mapped[str] = mapped_column(String(64), default="")
     error_reason: Mapped[str] = mapped_column(default="")
     error_field: Mapped[str] = mapped_column(default="")
@@ -123,7 +124,14 @@ class Catalogue:
             restarted = session.execute(
                 update(Dataset)
                 .where(Dataset.id == found, Dataset.state.in_((INCOMPLETE, CANCELLED, FAILED)))
-                .values(state=IMPORTING, finished_at=None, error_reason="", error_field="", error_message="")
+                .values(
+                    state=IMPORTING,
+                    runs=Dataset.runs + 1,
+                    finished_at=None,
+                    error_reason="",
+                    error_field="",
+                    error_message="",
+                )
                 .returning(Dataset.id)
             ).all()
         return self.get(found), bool(restarted)
@@ -149,10 +157,10 @@ class Catalogue:
         with self._session() as session:
             return list(session.scalars(query))
 
-    def under_way(self) -> list[str]:
-        """The datasets whose import has not ended."""
+    def under_way(self) -> list[Dataset]:
+        """The datasets whose import has not ended, without their documents."""
         with self._session() as session:
-            return list(session.scalars(select(Dataset.id).where(Dataset.state.in_(UNDER_WAY))))
+            return list(session.scalars(select(Dataset).where(Dataset.state.in_(UNDER_WAY))))
 
     def add_document(self, document: Document) -> None:
         """Adds a document whose part is on disk."""

@@ -6,6 +6,7 @@ run goes on after the last one that does.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ import pyarrow as pa
 
 from keyprint import attempts, features
 from keyprint.attempts import REASONS, WARNINGS, Flags
-from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError
+from keyprint.errors import FailedPrecondition, Internal, InvalidArgument, KeyprintError
 from services.ingest import catalogue as states
 from services.ingest.catalogue import Catalogue, Dataset
 from services.ingest.catalogue import Document as DocumentRow
@@ -27,6 +28,8 @@ from services.ingest.parse import Document, parse_document, to_batch
 from services.ingest.store import Store, find_duplicates
 
 MAX_DOCUMENTS = 100_000
+
+log = logging.getLogger(__name__)
 
 
 class Importer:
@@ -45,6 +48,10 @@ class Importer:
                 self._follow(dataset_id, fetcher, ahead)
         except KeyprintError as caught:
             error = caught
+        except Exception:
+            # The dataset has to end whatever happened; nobody else would ever end it.
+            log.exception("import of %s failed", dataset_id)
+            error = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
         self._end(dataset_id, error)
 
     def _follow(self, dataset_id: str, fetcher: Fetcher, ahead: ThreadPoolExecutor) -> None:

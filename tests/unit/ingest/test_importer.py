@@ -190,8 +190,8 @@ def test_an_import_killed_after_any_document_ends_with_the_same_fingerprint(
     with pytest.raises(KeyboardInterrupt):
         run(url + "ada.json")
     (under_way,) = catalogue.under_way()
-    Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS)).run(under_way)
-    resumed = catalogue.get(under_way)
+    Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS)).run(under_way.id)
+    resumed = catalogue.get(under_way.id)
     assert (resumed.state, resumed.fingerprint) == ("READY", undisturbed.fingerprint)
     assert written == [0, 1, 1, 2]
 

@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("phrase", sa.String, nullable=False),
         sa.Column("min_attempts", sa.Integer, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("runs", sa.Integer, nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
         sa.Column("error_reason", sa.String, nullable=False),
         sa.Column("error_field", sa.String, nullable=False),

@@ -1,0 +1,42 @@
+"""Runs the ingest service: python -m services.ingest"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from keyprint.rpc import Server
+from keyprint.settings import IngestSettings
+from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
+from services.ingest.catalogue import Catalogue
+from services.ingest.fetch import Fetcher, FetchLimits
+from services.ingest.guard import Guard
+from services.ingest.importer import Importer
+from services.ingest.queue import ImportQueue
+from services.ingest.servicer import IngestServicer
+from services.ingest.store import Store
+
+
+def main() -> None:
+    """Builds everything once and serves until SIGTERM or SIGINT."""
+    settings = IngestSettings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    home = (settings.home / "ingest").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    catalogue = Catalogue(settings.ingest_database or f"sqlite:///{home / 'catalogue.db'}")
+    store = Store(home)
+    guard = Guard(settings.ingest_allow_nets)
+    importer = Importer(catalogue, store, lambda: Fetcher(guard, FetchLimits()))
+    queue = ImportQueue(importer, catalogue, f"sqlite:///{home / 'workflows.db'}", settings.ingest_concurrency)
+    server = Server(settings.ingest_listen, [ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name])
+    # The stubs call every method abstract; uploads and summaries still answer UNIMPLEMENTED.
+    servicer = IngestServicer(catalogue, store, queue)  # type: ignore[abstract]
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
+    server.run(settings.grace_seconds)
+    logging.shutdown()
+    # An import may be in the middle of a slow download; it goes on at the next start.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

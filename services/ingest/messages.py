@@ -1,0 +1,93 @@
+"""Rows of the catalogue and records, as the messages that stand for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from keyprint.v1 import attempts_pb2, ingest_pb2
+from services.ingest.catalogue import Dataset, Document
+from services.ingest.records import Record
+
+
+def dataset_message(row: Dataset, statistics: bool = True) -> ingest_pb2.Dataset:
+    """A dataset, with or without the counts of each user."""
+    documents = row.documents
+    labelled = bool(documents) and documents[0].user is not None
+    valid = sum(one.valid_attempts for one in documents)
+    invalid, warnings = Counter[str](), Counter[str]()
+    for one in documents:
+        invalid.update(one.invalid)
+        warnings.update(one.warnings)
+    message = ingest_pb2.Dataset(
+        id=row.id,
+        state=ingest_pb2.Dataset.State.Value(f"STATE_{row.state}"),
+        source_url=row.source_url,
+        phrase=row.phrase,
+        min_attempts=row.min_attempts,
+        documents=len(documents),
+        attempts=sum(one.attempts for one in documents),
+        valid_attempts=valid,
+        duplicate_attempts=sum(one.duplicate_attempts for one in documents),
+        invalid=invalid,
+        warnings=warnings,
+        users=len(documents) if labelled else 0,
+        enrolled_users=sum(one.enrolled for one in documents),
+        labelled=labelled,
+        # A few lost releases do not make a dataset one of presses only.
+        release_times=2 * sum(one.released_attempts for one in documents) > valid,
+        fingerprint=row.fingerprint,
+        created_at=_timestamp(row.created_at),
+        downloaded_kib=sum(one.downloaded_bytes for one in documents) // 1024,
+    )
+    if row.finished_at:
+        message.finished_at.CopyFrom(_timestamp(row.finished_at))
+    if row.error_reason:
+        error = attempts_pb2.Error(reason=row.error_reason, field=row.error_field, message=row.error_message)
+        message.error.CopyFrom(error)
+    if statistics and labelled:
+        message.user_statistics.extend(map(_statistics, documents))
+    return message
+
+
+def _statistics(one: Document) -> ingest_pb2.UserStatistics:
+    return ingest_pb2.UserStatistics(
+        user=one.user or "",
+        attempts=one.attempts,
+        valid_attempts=one.valid_attempts,
+        duplicate_attempts=one.duplicate_attempts,
+        invalid=one.invalid,
+        enrolled=one.enrolled,
+    )
+
+
+def record_message(record: Record) -> ingest_pb2.Record:
+    """One keystroke of the table."""
+    at = record.typed_at
+    return ingest_pb2.Record(
+        attempt=record.attempt,
+        user=record.user,
+        typed_at=_timestamp(at),
+        character=record.character,
+        character_index=record.character_index,
+        year=at.year,
+        month=at.month,
+        day=at.day,
+        hour=at.hour,
+        minute=at.minute,
+        second=at.second,
+        microsecond=at.microsecond,
+        hold_ms=record.hold_ms,
+        press_to_press_ms=record.press_to_press_ms,
+        flight_ms=record.flight_ms,
+        reason=record.reason,
+        erased=record.erased,
+    )
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return stamp

@@ -1,0 +1,66 @@
+"""The keystroke table: one record per key press, in dataset order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from keyprint import attempts
+from keyprint.attempts import UNKNOWN_TIME
+from services.ingest.catalogue import Dataset
+from services.ingest.store import Store
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One keystroke; times in ms, None where they are not known."""
+
+    attempt: int
+    user: str
+    typed_at: datetime
+    character: str
+    character_index: int
+    hold_ms: float | None
+    press_to_press_ms: float | None
+    flight_ms: float | None
+    reason: str
+    erased: bool
+
+
+def read_records(store: Store, dataset: Dataset, first: int, count: int) -> Iterator[Record]:
+    """Up to `count` keystrokes of a dataset, from keystroke `first` on."""
+    begin = 0
+    for document in dataset.documents:
+        low, high = max(first - begin, 0), min(first + count - begin, document.keystrokes)
+        begin += document.keystrokes
+        if low < high:
+            yield from _of_part(store, dataset, document.number, low, high)
+
+
+def _of_part(store: Store, dataset: Dataset, number: int, low: int, high: int) -> Iterator[Record]:
+    (batch,) = store.read_part(dataset.id, number).combine_chunks().to_batches()
+    keystrokes = attempts.from_batch(batch)
+    kept = attempts.judge(keystrokes, dataset.phrase).kept
+    # A page holds at most a thousand rows, so a loop over them is plain enough.
+    for at in range(low, high):
+        row = int(np.searchsorted(keystrokes.offsets, at, side="right")) - 1
+        index = at - int(keystrokes.offsets[row])
+        pressed, released = int(keystrokes.pressed_at[at]), int(keystrokes.released_at[at])
+        before, let_go = int(keystrokes.pressed_at[at - 1]), int(keystrokes.released_at[at - 1])
+        yield Record(
+            attempt=batch["attempt"][row].as_py(),
+            user=batch["user"][row].as_py() or "",
+            typed_at=_EPOCH + timedelta(microseconds=pressed),
+            character=batch["character"][row][index].as_py(),
+            character_index=index,
+            hold_ms=(released - pressed) / 1e3 if released != UNKNOWN_TIME else None,
+            press_to_press_ms=(pressed - before) / 1e3 if index else None,
+            flight_ms=(pressed - let_go) / 1e3 if index and let_go != UNKNOWN_TIME else None,
+            reason=batch["reason"][row].as_py(),
+            erased=not kept[at],
+        )

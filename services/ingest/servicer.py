@@ -1,0 +1,158 @@
+"""IngestService: messages in, messages out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import grpc
+from google.protobuf import empty_pb2
+
+from keyprint import arrow
+from keyprint.attempts import DEFAULT_PHRASE
+from keyprint.errors import FailedPrecondition, InvalidArgument
+from keyprint.rpc import WatchSlots
+from keyprint.v1 import attempts_pb2, ingest_pb2, ingest_pb2_grpc
+from services.ingest.catalogue import READABLE, UNDER_WAY, Catalogue, Dataset
+from services.ingest.fetch import check_url, without_credentials
+from services.ingest.messages import dataset_message, record_message
+from services.ingest.queue import ImportQueue
+from services.ingest.records import read_records
+from services.ingest.store import Store
+
+MOST_ROWS, USUAL_ROWS = 1000, 100
+MOST_MIN_ATTEMPTS, USUAL_MIN_ATTEMPTS = 100_000, 20
+WATCH_SECONDS = 0.2
+
+
+class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
+    """Answers from the catalogue and the store; imports run in the queue."""
+
+    def __init__(self, catalogue: Catalogue, store: Store, queue: ImportQueue) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._queue = queue
+        self._slots = WatchSlots()
+
+    def CreateDataset(  # noqa: N802 - gRPC's name, as are all that follow
+        self, request: ingest_pb2.CreateDatasetRequest, context: grpc.ServicerContext
+    ) -> ingest_pb2.Dataset:
+        url = check_url(request.url)
+        phrase = _phrase(request.phrase or DEFAULT_PHRASE)
+        min_attempts = _min_attempts(request.min_attempts or USUAL_MIN_ATTEMPTS)
+        dataset, start = self._catalogue.open_import(url, without_credentials(url), phrase, min_attempts)
+        if start:
+            self._queue.put(dataset)
+        return dataset_message(dataset)
+
+    def GetDataset(  # noqa: N802
+        self, request: ingest_pb2.GetDatasetRequest, context: grpc.ServicerContext
+    ) -> ingest_pb2.Dataset:
+        return dataset_message(self._catalogue.get(request.dataset))
+
+    def ListDatasets(  # noqa: N802
+        self, request: ingest_pb2.ListDatasetsRequest, context: grpc.ServicerContext
+    ) -> ingest_pb2.ListDatasetsResponse:
+        size = _page_size(request.page_size)
+        before = _page_token(request.page_token) if request.page_token else None
+        rows = self._catalogue.page(before, size + 1)
+        answer = ingest_pb2.ListDatasetsResponse(datasets=[dataset_message(row, False) for row in rows[:size]])
+        if len(rows) > size:
+            answer.next_page_token = str(rows[size - 1].number)
+        return answer
+
+    def DeleteDataset(  # noqa: N802
+        self, request: ingest_pb2.DeleteDatasetRequest, context: grpc.ServicerContext
+    ) -> empty_pb2.Empty:
+        if self._catalogue.get(request.dataset).state in UNDER_WAY:
+            raise FailedPrecondition(
+                "DATASET_NOT_READY", "The dataset is still being imported; cancel that first.", "dataset"
+            )
+        self._catalogue.delete(request.dataset)
+        self._store.delete(request.dataset)
+        return empty_pb2.Empty()
+
+    def CancelDataset(  # noqa: N802
+        self, request: ingest_pb2.CancelDatasetRequest, context: grpc.ServicerContext
+    ) -> ingest_pb2.Dataset:
+        self._catalogue.ask_to_cancel(request.dataset)
+        return dataset_message(self._catalogue.get(request.dataset))
+
+    def WatchDataset(  # noqa: N802
+        self, request: ingest_pb2.WatchDatasetRequest, context: grpc.ServicerContext
+    ) -> Iterator[ingest_pb2.Dataset]:
+        yield from self._slots.watch(self._changes(request.dataset, context))
+
+    def ListRecords(  # noqa: N802
+        self, request: ingest_pb2.ListRecordsRequest, context: grpc.ServicerContext
+    ) -> ingest_pb2.ListRecordsResponse:
+        size = _page_size(request.page_size)
+        first = _page_token(request.page_token) if request.page_token else 0
+        dataset = self._readable(request.dataset)
+        records = [record_message(one) for one in read_records(self._store, dataset, first, size)]
+        answer = ingest_pb2.ListRecordsResponse(records=records)
+        if first + size < sum(document.keystrokes for document in dataset.documents):
+            answer.next_page_token = str(first + size)
+        return answer
+
+    def ReadAttempts(  # noqa: N802
+        self, request: ingest_pb2.ReadAttemptsRequest, context: grpc.ServicerContext
+    ) -> Iterator[attempts_pb2.RecordBatch]:
+        dataset = self._readable(request.dataset)
+        trainable = request.selection == ingest_pb2.ReadAttemptsRequest.SELECTION_TRAINABLE
+        if trainable and dataset.documents[0].user is None:
+            raise FailedPrecondition(
+                "DATASET_UNLABELLED", "The dataset does not say who typed, so nothing can be trained on it.", "dataset"
+            )
+        for batch in self._store.read(dataset.id, len(dataset.documents), trainable):
+            yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
+
+    def _changes(self, dataset: str, context: grpc.ServicerContext) -> Iterator[ingest_pb2.Dataset]:
+        shown: ingest_pb2.Dataset | None = None
+        while context.is_active():
+            row = self._catalogue.get(dataset)
+            message = dataset_message(row)
+            if message != shown:
+                yield message
+                shown = message
+            if row.state not in UNDER_WAY:
+                return
+            time.sleep(WATCH_SECONDS)
+
+    def _readable(self, dataset: str) -> Dataset:
+        found = self._catalogue.get(dataset)
+        if found.state not in READABLE:
+            raise FailedPrecondition(
+                "DATASET_NOT_READY", f"The dataset is {found.state}; it must be READY or INCOMPLETE.", "dataset"
+            )
+        return found
+
+
+def _phrase(phrase: str) -> str:
+    if not 2 <= len(phrase) <= 256 or not phrase.isprintable():
+        raise InvalidArgument("PHRASE_INVALID", "The phrase must be 2 to 256 printable characters.", "phrase")
+    return phrase
+
+
+def _min_attempts(count: int) -> int:
+    if count > MOST_MIN_ATTEMPTS:
+        raise InvalidArgument(
+            "MIN_ATTEMPTS_INVALID",
+            f"min_attempts must be 1 to {MOST_MIN_ATTEMPTS:,}, not {count:,}.",
+            "min_attempts",
+        )
+    return count
+
+
+def _page_size(size: int) -> int:
+    if size > MOST_ROWS:
+        raise InvalidArgument("PAGE_SIZE_INVALID", f"page_size must be 1 to {MOST_ROWS}, and not {size}.", "page_size")
+    return size or USUAL_ROWS
+
+
+def _page_token(token: str) -> int:
+    if not (token.isascii() and token.isdecimal() and len(token) < 16):
+        raise InvalidArgument(
+            "PAGE_TOKEN_INVALID", "page_token must be the next_page_token of the page before.", "page_token"
+        )
+    return int(token)

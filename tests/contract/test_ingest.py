@@ -1,0 +1,270 @@
+"""The ingest service as a process of its own, spoken to over gRPC."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import grpc
+import pytest
+
+from keyprint import arrow, errors, rpc
+from keyprint.attempts import SCHEMA
+from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
+
+READY = ingest_pb2.Dataset.STATE_READY
+USERS = 6
+Stub = ingest_pb2_grpc.IngestServiceStub
+
+
+class Chain(BaseHTTPRequestHandler):
+    """Documents 0 to 5 in a chain; under /slow each takes its time."""
+
+    asked: list[str]
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing."""
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        folder, number = self.path.strip("/").split("/")
+        if folder == "slow":
+            time.sleep(0.4)
+        body = json.dumps(
+            {
+                "user_label": f"typist{number}",
+                "user_data": [typed("hi", 10 + int(number) * 100 + step) for step in range(30)],
+                "next": str(int(number) + 1) if int(number) + 1 < USERS else None,
+            }
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except OSError:
+            return
+
+
+def typed(text: str, step: int) -> list[dict[str, str]]:
+    at = "2024-02-29T23:59:59."
+    return [
+        {"typed_at": f"{at}{1 + number * step:06d}", "released_at": f"{at}{9 + number * step:06d}", "character": one}
+        for number, one in enumerate(text)
+    ]
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[str]:
+    Chain.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Chain) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+        thread.join()
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], tuple[subprocess.Popen[bytes], str]]]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(home: Path) -> tuple[subprocess.Popen[bytes], str]:
+        address = f"127.0.0.1:{free_port()}"
+        settings = {
+            "KEYPRINT_HOME": str(home),
+            "KEYPRINT_INGEST_LISTEN": address,
+            "KEYPRINT_INGEST_ALLOW_NETS": "127.0.0.1/32",
+        }
+        with (home / "ingest.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "services.ingest"], env={**os.environ, **settings}, stderr=log, stdout=log
+            )
+        started.append(process)
+        with rpc.channel(address) as channel:
+            try:
+                grpc.channel_ready_future(channel).result(timeout=60)
+            except grpc.FutureTimeoutError:
+                pytest.fail((home / "ingest.log").read_text())
+        return process, address
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def ingest(
+    start: Callable[[Path], tuple[subprocess.Popen[bytes], str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stub]:
+    _, address = start(tmp_path_factory.mktemp("home"))
+    with rpc.channel(address) as channel:
+        yield Stub(channel)
+
+
+def imported(ingest: Stub, url: str) -> ingest_pb2.Dataset:
+    made = ingest.CreateDataset(ingest_pb2.CreateDatasetRequest(url=url, phrase="hi"))
+    return list(ingest.WatchDataset(ingest_pb2.WatchDatasetRequest(dataset=made.id), timeout=60))[-1]
+
+
+def refusal(call: Callable[[], object]) -> errors.KeyprintError:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return errors.from_rpc_error(caught.value)
+
+
+def test_a_chain_becomes_a_dataset_with_its_counts(ingest: Stub, web: str) -> None:
+    dataset = imported(ingest, f"{web}/fast/0")
+    assert dataset.state == READY
+    assert (dataset.documents, dataset.attempts, dataset.valid_attempts) == (USERS, USERS * 30, USERS * 30)
+    assert (dataset.users, dataset.enrolled_users, dataset.labelled, dataset.release_times) == (
+        USERS,
+        USERS,
+        True,
+        True,
+    )
+    assert [one.user for one in dataset.user_statistics] == [f"typist{number}" for number in range(USERS)]
+    assert len(dataset.fingerprint) == 64
+    again = ingest.CreateDataset(ingest_pb2.CreateDatasetRequest(url=f"{web}/fast/0", phrase="hi"))
+    assert again == dataset
+    assert Chain.asked.count("/fast/0") == 1
+
+
+def test_the_keystroke_table_comes_in_pages(ingest: Stub, web: str) -> None:
+    dataset = imported(ingest, f"{web}/fast/0")
+    first = ingest.ListRecords(ingest_pb2.ListRecordsRequest(dataset=dataset.id, page_size=61))
+    rest = ingest.ListRecords(
+        ingest_pb2.ListRecordsRequest(dataset=dataset.id, page_size=1000, page_token=first.next_page_token)
+    )
+    assert (len(first.records), len(rest.records), rest.next_page_token) == (61, USERS * 60 - 61, "")
+    press, second = first.records[:2]
+    assert (press.user, press.character, press.character_index) == ("typist0", "h", 0)
+    assert (press.year, press.month, press.day, press.hour, press.minute) == (2024, 2, 29, 23, 59)
+    assert (press.second, press.microsecond) == (59, 1)
+    assert press.hold_ms == pytest.approx(0.008)
+    assert not press.HasField("press_to_press_ms")
+    assert second.press_to_press_ms == pytest.approx(0.010)
+    assert second.flight_ms == pytest.approx(0.002)
+    assert first.records[60].user == "typist1"
+
+
+def test_attempts_come_as_arrow_in_dataset_order(ingest: Stub, web: str) -> None:
+    dataset = imported(ingest, f"{web}/fast/0")
+    request = ingest_pb2.ReadAttemptsRequest(dataset=dataset.id)
+    batches = [arrow.from_ipc(message.ipc) for message in ingest.ReadAttempts(request)]
+    assert all(batch.schema == SCHEMA for batch in batches)
+    numbers = [row for batch in batches for row in batch.column("attempt").to_pylist()]
+    assert numbers == list(range(USERS * 30))
+
+
+def test_bad_requests_are_refused_by_field(ingest: Stub) -> None:
+    make = ingest.CreateDataset
+    request = ingest_pb2.CreateDatasetRequest
+    url = "https://example.org/a.json"
+    found = [
+        refusal(lambda: make(request(url="user.json"))),
+        refusal(lambda: make(request(url=url, phrase="x"))),
+        refusal(lambda: make(request(url=url, min_attempts=10**6))),
+        refusal(lambda: ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset="ds_0"))),
+        refusal(lambda: ingest.ListDatasets(ingest_pb2.ListDatasetsRequest(page_size=1001))),
+        refusal(lambda: ingest.ListDatasets(ingest_pb2.ListDatasetsRequest(page_token="x"))),
+        refusal(lambda: list(ingest.ReadAttempts(ingest_pb2.ReadAttemptsRequest(dataset="ds_0")))),
+    ]
+    assert [(one.reason, one.field) for one in found] == [
+        ("URL_INVALID", "url"),
+        ("PHRASE_INVALID", "phrase"),
+        ("MIN_ATTEMPTS_INVALID", "min_attempts"),
+        ("DATASET_NOT_FOUND", "dataset"),
+        ("PAGE_SIZE_INVALID", "page_size"),
+        ("PAGE_TOKEN_INVALID", "page_token"),
+        ("DATASET_NOT_FOUND", "dataset"),
+    ]
+
+
+def test_a_failed_dataset_tells_why_and_cannot_be_read(ingest: Stub) -> None:
+    dataset = imported(ingest, "http://10.255.255.1/a.json")
+    assert (dataset.state, dataset.error.reason) == (ingest_pb2.Dataset.STATE_FAILED, "ADDRESS_REFUSED")
+    assert "KEYPRINT_INGEST_ALLOW_NETS" in dataset.error.message
+    error = refusal(lambda: ingest.ListRecords(ingest_pb2.ListRecordsRequest(dataset=dataset.id)))
+    assert (type(error), error.reason) == (errors.FailedPrecondition, "DATASET_NOT_READY")
+
+
+def test_a_deleted_dataset_is_gone(ingest: Stub, web: str) -> None:
+    dataset = imported(ingest, f"{web}/other/0")
+    ingest.DeleteDataset(ingest_pb2.DeleteDatasetRequest(dataset=dataset.id))
+    error = refusal(lambda: ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=dataset.id)))
+    assert error.reason == "DATASET_NOT_FOUND"
+    listed = ingest.ListDatasets(ingest_pb2.ListDatasetsRequest()).datasets
+    assert dataset.id not in [one.id for one in listed]
+
+
+def test_an_import_goes_on_after_the_service_was_killed(
+    start: Callable[[Path], tuple[subprocess.Popen[bytes], str]], ingest: Stub, web: str, tmp_path: Path
+) -> None:
+    undisturbed = imported(ingest, f"{web}/fast/0")
+    process, address = start(tmp_path)
+    with rpc.channel(address) as channel:
+        stub = Stub(channel)
+        made = stub.CreateDataset(ingest_pb2.CreateDatasetRequest(url=f"{web}/slow/0", phrase="hi"))
+        for now in stub.WatchDataset(ingest_pb2.WatchDatasetRequest(dataset=made.id), timeout=60):
+            if now.documents >= 2:
+                process.send_signal(signal.SIGKILL)
+                break
+        process.wait()
+    _, address = start(tmp_path)
+    with rpc.channel(address) as channel:
+        watch = Stub(channel).WatchDataset(ingest_pb2.WatchDatasetRequest(dataset=made.id), timeout=90)
+        ended = list(watch)[-1]
+    assert (ended.state, ended.documents) == (READY, USERS)
+    assert ended.fingerprint == undisturbed.fingerprint
+
+
+def keyprint(address: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", "from keyprint.cli import main; main()", *words],
+        env={**os.environ, "KEYPRINT_INGEST_ADDRESS": address},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_line_imports_lists_shows_and_deletes(
+    start: Callable[[Path], tuple[subprocess.Popen[bytes], str]], web: str, tmp_path: Path
+) -> None:
+    _, address = start(tmp_path)
+    made = keyprint(address, "datasets", "create", f"{web}/cli/0", "--phrase", "hi", "--json")
+    assert made.returncode == 0, made.stderr
+    dataset = json.loads(made.stdout)
+    assert (dataset["state"], dataset["valid_attempts"]) == ("READY", USERS * 30)
+    (listed,) = json.loads(keyprint(address, "datasets", "list", "--json").stdout)
+    assert listed["id"] == dataset["id"]
+    assert "typist0" in keyprint(address, "datasets", "records", dataset["id"], "--first-n", "5").stdout
+    assert keyprint(address, "datasets", "delete", dataset["id"]).returncode == 0
+    gone = keyprint(address, "datasets", "show", dataset["id"])
+    assert gone.returncode == 1
+    assert gone.stderr.strip() == f"error: There is no dataset '{dataset['id']}'. [DATASET_NOT_FOUND, dataset]"
+
+
+def test_the_command_line_fails_where_nothing_usable_came(ingest: Stub) -> None:
+    refused = keyprint("127.0.0.1:1", "datasets", "create", "https://example.org/a.json")
+    assert refused.returncode == 1
+    assert "SERVICE_UNAVAILABLE" in refused.stderr
