@@ -1,0 +1,1 @@
+"""Trains models, keeps them, and compares them."""
