@@ -1,0 +1,1 @@
+"""The gateway: HTTP for browsers and scripts, gRPC behind it. It keeps no state."""

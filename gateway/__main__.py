@@ -1,0 +1,39 @@
+"""Runs the gateway: `python -m gateway`."""
+
+from __future__ import annotations
+
+import logging
+import signal
+
+import uvicorn
+
+from gateway.app import create_app
+from keyprint.addresses import Address, setting_of
+from keyprint.settings import GatewaySettings
+
+log = logging.getLogger("gateway")
+
+
+def main() -> None:
+    """Serves until SIGTERM or SIGINT."""
+    settings = GatewaySettings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    address = Address.parse(settings.gateway_listen, setting_of("gateway"))
+    config = uvicorn.Config(
+        create_app(settings),
+        host=address.host,
+        port=address.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+    )
+    # uvicorn stops gracefully on a signal and then raises it once more for whoever handled it before;
+    # for us the stop is all there is to do, and the exit status is 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    uvicorn.Server(config).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Models: what there is, and which version a name means."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from gateway.api.parts import Body, PageSize, PageToken, ServicesOf, UInt32, answer, answers
+from keyprint.v1 import training_pb2
+
+router = APIRouter(tags=["models"])
+
+MESSAGES = (training_pb2.Model, training_pb2.ListModelsResponse)
+
+
+class AliasRequest(Body):
+    """Which version an alias is to mean."""
+
+    version: UInt32 = Field(0, description="The version; 0 for the newest.")
+
+
+@router.get("/v1/models", responses=answers(training_pb2.ListModelsResponse, "A page, newest first."))
+async def list_models(services: ServicesOf, page_size: PageSize = 0, page_token: PageToken = "") -> Response:
+    """List models, every version, without their curves and details."""
+    request = training_pb2.ListModelsRequest(page_size=page_size, page_token=page_token)
+    return answer(await services.call(services.training.ListModels, request))
+
+
+@router.get("/v1/models/{name}", responses=answers(training_pb2.Model, "The model."))
+async def get_model(services: ServicesOf, name: str) -> Response:
+    """Get one model: `name` (its newest version), `name@version` or `name@alias`."""
+    return answer(await services.call(services.training.GetModel, training_pb2.GetModelRequest(model=name)))
+
+
+@router.delete("/v1/models/{name}", status_code=204)
+async def delete_model(services: ServicesOf, name: str) -> None:
+    """Delete a model; a bare name deletes all its versions."""
+    await services.call(services.training.DeleteModel, training_pb2.DeleteModelRequest(model=name))
+
+
+@router.put("/v1/models/{name}/aliases/{alias}", responses=answers(training_pb2.Model, "What the alias now means."))
+async def set_model_alias(services: ServicesOf, name: str, alias: str, body: AliasRequest | None = None) -> Response:
+    """Point an alias of a name at a version: the body's, or the one in `name@version`, or the newest."""
+    model = f"{name}@{body.version}" if body is not None and body.version else name
+    request = training_pb2.SetModelAliasRequest(model=model, alias=alias)
+    return answer(await services.call(services.training.SetModelAlias, request))

@@ -1,0 +1,122 @@
+"""What every module of the API uses: the services, the types of fields, and how to answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.responses import JSONResponse
+from google.protobuf.message import Message
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from gateway.problems import MEDIA_TYPE, Problem, document_of
+from gateway.rpc import Services, begun
+from keyprint.errors import KeyprintError
+from keyprint.jsonform import to_dict
+from keyprint.v1 import attempts_pb2
+
+PING_SECONDS = 15
+
+
+def services_of(request: Request) -> Services:
+    """The services that `create_app` connected."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesOf = Annotated[Services, Depends(services_of)]
+
+
+class Body(BaseModel):
+    """A request's body; a field that is not known is an error and no silent loss."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+UInt32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""Fits the proto's uint32; the service knows the range that makes sense."""
+
+SplitName = Annotated[Literal["late", "random"], BeforeValidator(_lower)]
+
+PageSize = Annotated[UInt32, Query(description="Items on a page, 1 to 1000; 0 for 100.")]
+PageToken = Annotated[str, Query(description="`next_page_token` of the page before.")]
+FirstN = Annotated[int, Query(ge=1, le=1000, description="Rows wanted, 1 to 1000.")]
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        max_length=128,
+        description="Any text: a second request with the same one gets the first one's answer.",
+    ),
+]
+
+
+def split_value(split: SplitName | None) -> attempts_pb2.Split.ValueType:
+    """The proto's value; unspecified for None."""
+    if split is None:
+        return attempts_pb2.SPLIT_UNSPECIFIED
+    return attempts_pb2.Split.Value(f"SPLIT_{split.upper()}")
+
+
+def answer(message: AnyMessage, status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The message as JSON."""
+    return JSONResponse(to_dict(message), status, headers)
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+PROBLEM: Responses = {
+    "default": {
+        "description": "A problem document; `reason` says what went wrong.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}},
+    }
+}
+
+
+def answers(message: type[Message], description: str, status: int = 200) -> Responses:
+    """What OpenAPI says about a call that answers with `message`."""
+    return {
+        status: {
+            "description": description,
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{message.DESCRIPTOR.name}"}}},
+        }
+    }
+
+
+EVENTS: Responses = {
+    200: {
+        "description": "Server-sent events, each with the whole resource as its data, until its state is a final one.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+async def event_stream(name: str, messages: AsyncGenerator[AnyMessage, None]) -> EventSourceResponse:
+    """Server-sent events called `name`, one per message; a late error is an event called "problem".
+
+    A client that comes back after a broken connection needs no history: the first event is how things stand.
+
+    Raises:
+        KeyprintError: the stream failed before its first message.
+    """
+    messages = await begun(messages)
+
+    async def events() -> AsyncGenerator[ServerSentEvent, None]:
+        async with aclosing(messages):
+            try:
+                async for message in messages:
+                    yield ServerSentEvent(event=name, data=json.dumps(to_dict(message)))
+            except KeyprintError as error:
+                yield ServerSentEvent(event="problem", data=json.dumps(document_of(error)))
+
+    return EventSourceResponse(events(), ping=PING_SECONDS)

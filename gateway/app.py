@@ -1,0 +1,74 @@
+"""Puts the gateway together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from gateway import pages, problems
+from gateway.api import datasets, health, models, predictions, training
+from gateway.api.parts import PROBLEM
+from gateway.guard import Guard, allowed_hosts
+from gateway.rpc import Services
+from gateway.schemas import schemas
+from keyprint.settings import GatewaySettings
+
+DESCRIPTION = """\
+Tells people apart by how they type: import typing data, look at it, train models, compare them, predict.
+
+Every error is a problem document (RFC 9457) whose `reason` is stable and whose `field` names what to mend.
+A model is called `name` (its newest version), `name@version` or `name@alias`.
+"""
+
+API = (datasets, training, models, predictions, health)
+
+
+def create_app(settings: GatewaySettings) -> FastAPI:
+    """The gateway as an ASGI application, which connects to the services while it runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.services = Services(
+            settings.ingest_address,
+            settings.training_address,
+            settings.inference_address,
+            settings.gateway_timeout_seconds,
+        )
+        yield
+        await app.state.services.close()
+
+    app = FastAPI(
+        title="Keyprint",
+        version=version("keyprint"),
+        description=DESCRIPTION,
+        # FastAPI's own pages load scripts from a CDN; `pages` has one that does not.
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=PROBLEM,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for module in API:
+        app.include_router(module.router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's way to extend its document
+    pages.install(app)
+    problems.install(app)
+    app.add_middleware(Guard, hosts=allowed_hosts(settings.gateway_listen, settings.gateway_hosts))
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document with the schemas of the answers, which are protobuf messages, added."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        messages = [message for module in (datasets, training, models, predictions) for message in module.MESSAGES]
+        components = document["components"]["schemas"]
+        components.update(schemas(*messages))
+        components["Problem"] = problems.Problem.model_json_schema()
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,38 @@
+"""Predictions as a file: CSV written from Arrow batches as they come, in constant memory."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+# Whoever opens the file in a spreadsheet runs what begins like a formula; a quote before it makes it text.
+_FORMULA = r"^([=+\-@\t\r])"
+
+
+async def csv_pieces(batches: AsyncGenerator[pa.RecordBatch, None]) -> AsyncGenerator[bytes, None]:
+    """CSV with a header line, one piece per batch.
+
+    An error of `batches` goes through, so that the server breaks the transfer off instead of ending it well.
+    """
+    header = True
+    async with aclosing(batches):
+        async for batch in batches:
+            yield to_csv(batch, header)
+            header = False
+
+
+def to_csv(batch: pa.RecordBatch, header: bool) -> bytes:
+    """The rows as CSV: text in quotes, empty where there is no value; no text that a spreadsheet would run."""
+    table = pa.Table.from_batches([batch])
+    for number, field in enumerate(batch.schema):
+        if pa.types.is_string(field.type):
+            safe = pc.replace_substring_regex(table.column(number), _FORMULA, r"'\1")
+            table = table.set_column(number, field, safe)
+    sink = io.BytesIO()
+    csv.write_csv(table, sink, csv.WriteOptions(include_header=header, quoting_header="none"))
+    return sink.getvalue()

@@ -1,0 +1,91 @@
+"""Keeps other websites from driving a Keyprint that runs on somebody's machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.problems import problem
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 (addresses to recognise, not to bind)
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def allowed_hosts(listen: str, extra: Iterable[str]) -> frozenset[str]:
+    """The names under which a gateway that listens on `listen` ("host:port") may be called."""
+    host = hostname(listen)
+    names = {*LOOPBACK, *(name.lower() for name in extra)}
+    return frozenset(names if host in _WILDCARDS else names | {host})
+
+
+def hostname(netloc: str) -> str:
+    """The host of "host:port", "[::1]:port" or "host", in lower case; empty if there is none."""
+    try:
+        return urlsplit(f"//{netloc}").hostname or ""
+    except ValueError:
+        return ""
+
+
+class Guard:
+    """Refuses foreign Host and Origin headers, and adds the headers that every answer carries.
+
+    A foreign Host is a name that some website made to point at this machine (DNS rebinding); a foreign
+    Origin on a request that changes something is another website's script or form.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        app = self._refusal(scope["method"], Headers(scope=scope)) or self._app
+        await app(scope, receive, send_with_headers)
+
+    def _refusal(self, method: str, headers: Headers) -> ASGIApp | None:
+        host = headers.get("host", "")
+        if hostname(host) not in self._hosts:
+            return problem(
+                HTTPStatus.FORBIDDEN,
+                "HOST_REFUSED",
+                f"This Keyprint does not go by the name {hostname(host)!r}; KEYPRINT_GATEWAY_HOSTS can allow it.",
+            )
+        origin = headers.get("origin")
+        if method not in _SAFE_METHODS and origin is not None and _netloc(origin) != host.lower():
+            return problem(
+                HTTPStatus.FORBIDDEN, "ORIGIN_REFUSED", "Another website may not change anything in this Keyprint."
+            )
+        return None
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""

@@ -1,0 +1,5 @@
+"""The pages for people. They are templates and plain ES modules that talk to the API as any client does."""
+
+from gateway.pages.router import install
+
+__all__ = ["install"]

@@ -1,0 +1,150 @@
+// Analyze: import, then look. `?dataset=` in the address finds the work again.
+
+import { api, Problem, query } from "./api.js";
+import { badge, byId, element, empty, fill, shares, table, tiles } from "./dom.js";
+import { ago, moment, ms, number, shortUrl } from "./format.js";
+import { busy, clearProblems, numeric, parameters, showProblem } from "./forms.js";
+import { Running } from "./running.js";
+import { datasets, IMPORT_DONE, startSource, wireSource } from "./source.js";
+import { watch } from "./watch.js";
+
+const form = byId("form");
+const running = new Running(byId("running"));
+// A later look at another dataset makes the answers of an earlier one stale.
+let current = "";
+
+wireSource(form);
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  clearProblems(form);
+  busy(form, true);
+  try {
+    const firstN = form.elements.first_n.value;
+    checkFirstN(firstN);
+    const dataset = await startSource(form, {
+      phrase: form.elements.phrase.value,
+      min_attempts: numeric(form.elements.min_attempts.value),
+    });
+    history.pushState(null, "", `/analyze${query({ dataset, first_n: firstN })}`);
+    await follow(dataset, firstN);
+  } catch (problem) {
+    showProblem(form, problem);
+  } finally {
+    busy(form, false);
+  }
+});
+
+// Said before an import of minutes and not after it; the sentence is the API's.
+function checkFirstN(text) {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 1000) {
+    throw new Problem({ reason: "PAGE_SIZE_INVALID", field: "first_n", detail: "The number of rows must be a whole number from 1 to 1000." });
+  }
+}
+
+async function follow(id, firstN) {
+  current = id;
+  byId("result").hidden = true;
+  const path = `/v1/datasets/${encodeURIComponent(id)}`;
+  const dataset = await watch(path, "dataset", (now) => current === id && running.dataset(now));
+  if (current !== id) return;
+  listEarlier();
+  showDataset(dataset);
+  if (!IMPORT_DONE.has(dataset.state)) {
+    if (dataset.error) throw new Problem(dataset.error);
+    return;
+  }
+  const { records } = await api("GET", `${path}/records${query({ first_n: firstN })}`);
+  if (current === id) showRecords(records);
+}
+
+function showDataset(dataset) {
+  byId("result").hidden = false;
+  const usable = IMPORT_DONE.has(dataset.state);
+  for (const part of byId("result").children) part.hidden = part !== byId("result").firstElementChild && !usable;
+  byId("result-title").textContent = shortUrl(dataset.source_url);
+  byId("result-title").title = dataset.source_url;
+  fill(byId("state"), badge(dataset.state));
+  byId("notice").hidden = !dataset.error;
+  byId("notice").className = `notice ${dataset.state === "FAILED" ? "bad" : "warn"}`;
+  byId("notice").textContent = dataset.error
+    ? `${dataset.error.message}${usable ? " What was read before that is here." : ""}`
+    : "";
+  fill(byId("facts"), ...tiles(usable ? [
+    ["documents", number(dataset.documents)],
+    ["attempts", number(dataset.attempts)],
+    ["valid", number(dataset.valid_attempts)],
+    ...(dataset.labelled ? [["people", number(dataset.users)], ["enrolled", number(dataset.enrolled_users)]] : []),
+    ["release times", dataset.release_times ? "yes" : "no"],
+  ] : []));
+  byId("train-link").href = `/train?dataset=${dataset.id}`;
+  byId("train-link").hidden = !usable || !dataset.labelled;
+  byId("evaluate-link").href = `/evaluate?dataset=${dataset.id}`;
+  byId("evaluate-link").hidden = !usable;
+  if (!usable) return;
+  const byCount = ([, one], [, other]) => other - one;
+  fill(byId("validity"), shares("Attempts by validity", "Attempts", [
+    { name: "valid", count: dataset.valid_attempts, tone: "good" },
+    ...Object.entries(dataset.invalid).sort(byCount).map(([name, count]) => ({ name, count, tone: "bad" })),
+    ...Object.entries(dataset.warnings).sort(byCount).map(([name, count]) => ({ name: `${name} (still valid)`, count, tone: "warn" })),
+    ...(dataset.duplicate_attempts ? [{ name: "DUPLICATE (kept from training)", count: dataset.duplicate_attempts, tone: "warn" }] : []),
+  ], dataset.attempts, number));
+  fill(byId("users"), dataset.labelled
+    ? table("People", [
+      { title: "Person", cell: (one) => one.user },
+      { title: "Attempts", cell: (one) => number(one.attempts), number: true },
+      { title: "Valid", cell: (one) => number(one.valid_attempts), number: true },
+      { title: "Not valid", cell: (one) => number(one.attempts - one.valid_attempts), number: true },
+      { title: "", cell: (one) => (one.enrolled ? element("span", { className: "badge good" }, "enrolled") : element("span", { className: "badge" }, "too few")) },
+    ], dataset.user_statistics)
+    : empty("These documents do not say who typed. A model can: "+"take them to Evaluate.", `/evaluate?dataset=${dataset.id}`, "Evaluate"));
+}
+
+function showRecords(records) {
+  fill(byId("records"), records.length === 0
+    ? empty("No keystrokes.")
+    : table("Keystrokes", [
+      { title: "Attempt", cell: (one) => number(one.attempt), number: true },
+      { title: "User", cell: (one) => one.user || "–" },
+      { title: "typed_at", cell: (one) => moment(one.typed_at), class: "number" },
+      { title: "Key", cell: (one) => element("kbd", {}, keyName(one.character)) },
+      { title: "Index", cell: (one) => one.character_index, number: true },
+      { title: "Hold", cell: (one) => ms(one.hold_ms), number: true },
+      { title: "Latency", cell: (one) => ms(one.press_to_press_ms), number: true },
+      { title: "Flight", cell: (one) => ms(one.flight_ms), number: true },
+      ...["year", "month", "day", "hour", "minute", "second", "microsecond"].map((name) => (
+        { title: name[0].toUpperCase() + name.slice(1), cell: (one) => one[name], number: true })),
+      { title: "Not valid because", cell: (one) => one.reason },
+    ], records, (one) => `${one.erased ? "erased" : ""} ${one.reason ? "dim" : ""}`));
+}
+
+const keyName = (character) => ({ " ": "␣", "[backspace]": "⌫" })[character] ?? character;
+
+async function listEarlier() {
+  const all = await datasets();
+  fill(byId("earlier"), all.length === 0
+    ? empty("Nothing yet: the first import shows up here.")
+    : table("Imported before", [
+      { title: "Source", cell: (one) => element("a", { href: `/analyze?dataset=${one.id}`, title: one.source_url }, shortUrl(one.source_url)) },
+      { title: "State", cell: (one) => badge(one.state) },
+      { title: "Phrase", cell: (one) => one.phrase },
+      { title: "People", cell: (one) => (one.labelled ? number(one.users) : "–"), number: true },
+      { title: "Attempts", cell: (one) => number(one.attempts), number: true },
+      { title: "Valid", cell: (one) => number(one.valid_attempts), number: true },
+      { title: "When", cell: (one) => ago(one.created_at) },
+    ], all));
+}
+
+async function begin() {
+  const { dataset, first_n: firstN = "100" } = parameters();
+  form.elements.first_n.value = firstN;
+  try {
+    await Promise.all([listEarlier(), dataset ? follow(dataset, firstN) : null]);
+  } catch (problem) {
+    showProblem(form, problem);
+  }
+}
+
+window.addEventListener("popstate", () => location.reload());
+begin();

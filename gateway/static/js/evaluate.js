@@ -1,0 +1,122 @@
+// Evaluate: import if need be, predict, show. ?dataset=&model=&first_n= in the address finds it again.
+
+import { api, Problem, query } from "./api.js";
+import { badge, byId, element, fill, shares, table } from "./dom.js";
+import { number, percent, plural, seconds } from "./format.js";
+import { busy, clearProblems, options, parameters, showProblem } from "./forms.js";
+import { Running } from "./running.js";
+import { chosenSource, IMPORT_DONE, fillDatasets, startSource, wireSource } from "./source.js";
+import { watch } from "./watch.js";
+
+const form = byId("form");
+const importing = new Running(byId("importing"));
+const predicting = new Running(byId("predicting"));
+let models = [];
+let current = "";
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  clearProblems(form);
+  busy(form, true);
+  try {
+    const model = form.elements.model.value;
+    if (!model) throw new Problem({ reason: "MODEL_NOT_FOUND", field: "model", detail: "There is no model yet; train one first." });
+    const dataset = await startSource(form, { phrase: chosenModel().phrase });
+    const wish = { dataset, model, first_n: form.elements.first_n.value };
+    history.pushState(null, "", `/evaluate${query({ ...wish, go: 1 })}`);
+    await importThenPredict(wish);
+  } catch (problem) {
+    showProblem(form, problem);
+  } finally {
+    busy(form, false);
+  }
+});
+
+const reference = (model) => `${model.name}@${model.version}`;
+const chosenModel = () => models.find((one) => reference(one) === form.elements.model.value);
+
+// New data is read with the phrase that the model was trained on.
+function showPhrase() {
+  const model = chosenModel();
+  byId("phrase-note").textContent = model && chosenSource(form) !== "dataset" ? `It is read with the model’s phrase: ${model.phrase}` : "";
+}
+
+async function importThenPredict(wish) {
+  const watched = JSON.stringify(wish);
+  current = watched;
+  byId("result").hidden = true;
+  const path = `/v1/datasets/${encodeURIComponent(wish.dataset)}`;
+  const dataset = await watch(path, "dataset", (now) => current === watched && importing.dataset(now));
+  if (current !== watched) return;
+  if (!IMPORT_DONE.has(dataset.state)) {
+    throw new Problem(dataset.error ?? { reason: "DATASET_NOT_READY", field: "dataset", detail: "The import was cancelled, so there is nothing to predict." });
+  }
+  const began = performance.now();
+  predicting.show(`Predicting with ${wish.model}`, "A model is loaded when it is first used; that takes a moment.");
+  try {
+    const { rows } = await api("GET", `/v1/models/${encodeURIComponent(wish.model)}/predictions${query({ dataset: wish.dataset, first_n: wish.first_n })}`);
+    if (current === watched) show(wish, dataset, rows, (performance.now() - began) / 1000);
+  } finally {
+    predicting.hide();
+  }
+}
+
+function show(wish, dataset, rows, took) {
+  byId("result").hidden = false;
+  byId("result-title").textContent = `${wish.model} on ${plural(rows.length, "attempt", "attempts")}`;
+  byId("result-note").textContent = rows.length < dataset.attempts
+    ? `The first ${number(rows.length)} of ${number(dataset.attempts)} attempts, predicted in ${seconds(took)}. The CSV holds all of them.`
+    : `All attempts of the dataset, predicted in ${seconds(took)}.`;
+  const csv = `/v1/models/${encodeURIComponent(wish.model)}/predictions.csv`;
+  byId("csv").href = `${csv}${query({ dataset: wish.dataset })}`;
+  byId("csv-keystrokes").href = `${csv}${query({ dataset: wish.dataset, rows: "keystrokes" })}`;
+
+  const decisions = count(rows.map((row) => (row.reason ? `INVALID: ${row.reason}` : row.decision)));
+  const tone = (name) => ({ IDENTIFIED: "good", UNKNOWN: "warn" })[name] ?? "bad";
+  fill(byId("decisions"), shares("Attempts by decision", "Decision", decisions.map(([name, many]) => ({ name, count: many, tone: tone(name) })), rows.length, number));
+  const people = count(rows.filter((row) => !row.reason).map((row) => row.predicted_user));
+  fill(byId("people"), shares("Attempts by predicted person", "Person", people.map(([name, many]) => ({ name, count: many })), rows.length, number));
+
+  fill(byId("rows"), table("Predictions", [
+    { title: "Attempt", cell: (row) => number(row.attempt), number: true },
+    { title: "Predicted user", cell: (row) => row.predicted_user || "–" },
+    { title: "Probability", cell: (row) => (row.reason ? "–" : percent(row.probability)), number: true },
+    { title: "Decision", cell: (row) => badge(row.decision) },
+    { title: "Not valid because", cell: (row) => row.reason },
+  ], rows, (row) => (row.reason ? "dim" : "")));
+}
+
+// [value, times], the most frequent first.
+function count(values) {
+  const times = new Map();
+  for (const value of values) times.set(value, (times.get(value) ?? 0) + 1);
+  return [...times].sort(([, one], [, other]) => other - one);
+}
+
+async function fillModels(chosen) {
+  models = (await api("GET", "/v1/models?page_size=1000")).models;
+  options(form.elements.model, models.map((one) => [
+    reference(one),
+    `${reference(one)} · ${one.learner} · ${percent(one.evaluation?.accuracy ?? 0)} on its hold-out`,
+  ]), chosen);
+  form.elements.model.addEventListener("change", showPhrase);
+  if (models.length === 0) {
+    fill(byId("model-hint"), "There is no model yet. ", element("a", { href: "/train" }, "Train the first one."));
+  }
+}
+
+async function begin() {
+  const wish = parameters();
+  if (wish.first_n) form.elements.first_n.value = wish.first_n;
+  try {
+    await Promise.all([fillModels(wish.model), fillDatasets(form, { labelled: false, chosen: wish.dataset })]);
+    if (wish.go) await importThenPredict({ dataset: wish.dataset, model: wish.model, first_n: wish.first_n });
+    else showPhrase();
+  } catch (problem) {
+    showProblem(form, problem);
+  }
+}
+
+wireSource(form, showPhrase);
+window.addEventListener("popstate", () => location.reload());
+begin();

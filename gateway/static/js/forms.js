@@ -1,0 +1,62 @@
+// Forms: which error belongs where, and being busy.
+
+import { element } from "./dom.js";
+
+// Puts the API's sentence beside the field that it names, or at the form's end.
+// `names` maps the API's field names to the form's where they differ.
+export function showProblem(form, problem, names = {}) {
+  const name = names[problem.field] ?? problem.field;
+  const place = findPlace(form, name) ?? form.querySelector("[data-form-error]");
+  place.textContent = problem.message;
+  place.hidden = false;
+  const control = place.hasAttribute("data-form-error") ? null : form.elements.namedItem(name);
+  if (control instanceof HTMLElement && control.offsetParent !== null) {
+    control.setAttribute("aria-invalid", "true");
+    control.focus();
+  } else {
+    place.setAttribute("role", "alert");
+    place.scrollIntoView({ block: "nearest" });
+  }
+}
+
+// The error's place of a field, if the field can be seen.
+function findPlace(form, name) {
+  if (!name) return null;
+  const field = form.querySelector(`[data-field="${CSS.escape(name)}"]`);
+  if (!field) return null;
+  field.closest("details")?.setAttribute("open", "");
+  if (field.closest("[hidden]") !== null && !field.matches(".error")) return null;
+  return field.matches(".error") ? field : field.querySelector(".error");
+}
+
+export function clearProblems(form) {
+  for (const place of form.querySelectorAll(".error")) {
+    place.hidden = true;
+    place.textContent = "";
+  }
+  for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
+}
+
+export function busy(form, on) {
+  for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = on;
+}
+
+// What a number field holds, as the API should see it: nothing is nothing, and text stays text to be refused.
+export function numeric(text) {
+  const trimmed = text.trim();
+  return trimmed !== "" && Number.isFinite(Number(trimmed)) ? Number(trimmed) : trimmed;
+}
+
+export function options(select, entries, chosen) {
+  select.replaceChildren(...entries.map(([value, label]) =>
+    element("option", { value, selected: value === chosen }, label)));
+}
+
+// A key that makes a repeated request the same request.
+export function requestId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export function parameters() {
+  return Object.fromEntries(new URLSearchParams(location.search));
+}

@@ -1,0 +1,65 @@
+// Where data comes from: a dataset that is there, a URL, or files.
+
+import { api, Problem } from "./api.js";
+import { underWay } from "./watch.js";
+import { number, shortUrl } from "./format.js";
+import { options } from "./forms.js";
+
+export const IMPORT_DONE = new Set(["READY", "INCOMPLETE"]);
+
+export function chosenSource(form) {
+  return form.elements.namedItem("source").value;
+}
+
+// Shows the panel of the chosen source; `onChange` hears of it.
+export function wireSource(form, onChange = () => {}) {
+  const show = () => {
+    const chosen = chosenSource(form);
+    for (const panel of form.querySelectorAll("[data-panel]")) panel.hidden = panel.dataset.panel !== chosen;
+    onChange(chosen);
+  };
+  for (const radio of form.querySelectorAll("input[name=source]")) radio.addEventListener("change", show);
+  show();
+}
+
+export function choose(form, source) {
+  const radio = form.querySelector(`input[name=source][value=${source}]`);
+  radio.checked = true;
+  radio.dispatchEvent(new Event("change"));
+}
+
+export async function datasets() {
+  return (await api("GET", "/v1/datasets")).datasets;
+}
+
+// Fills the list of datasets that can be used. Without any, a URL is the way.
+export async function fillDatasets(form, { labelled, chosen }) {
+  const usable = (await datasets()).filter((one) =>
+    (IMPORT_DONE.has(one.state) || underWay(one)) && (!labelled || one.labelled || underWay(one)));
+  options(form.elements.namedItem("dataset"), usable.map((one) => [one.id, describe(one)]), chosen);
+  if (usable.length === 0) choose(form, "url");
+  return usable;
+}
+
+function describe(dataset) {
+  const who = dataset.labelled ? `${number(dataset.users)} people, ` : "";
+  return `${shortUrl(dataset.source_url)} · ${who}${number(dataset.attempts)} attempts · ${dataset.id}`;
+}
+
+// The chosen dataset's id, or that of the import which this begins.
+export async function startSource(form, values) {
+  const source = chosenSource(form);
+  if (source === "dataset") {
+    const id = form.elements.namedItem("dataset").value;
+    if (!id) throw new Problem({ reason: "DATASET_NOT_FOUND", field: "dataset", detail: "There is no dataset yet; give a URL or files." });
+    return id;
+  }
+  if (source === "files") {
+    const body = new FormData();
+    for (const file of form.elements.namedItem("files").files) body.append("files", file);
+    for (const [name, value] of Object.entries(values)) body.append(name, value);
+    return (await api("POST", "/v1/datasets:upload", body)).id;
+  }
+  const url = form.elements.namedItem("url").value.trim();
+  return (await api("POST", "/v1/datasets", { url, ...values })).id;
+}
