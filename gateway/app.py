@@ -57,7 +57,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         app.include_router(module.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's way to extend its document
     pages.install(app)
-    problems.install(app)
+    problems.install(app, pages.missing)
     app.add_middleware(Guard, hosts=allowed_hosts(settings.gateway_listen, settings.gateway_hosts))
     return app
 

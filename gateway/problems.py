@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -117,8 +117,8 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidArgument:
     return InvalidArgument("FIELD_INVALID", f"The field {field!r} is wrong: {first['msg']}.", field)
 
 
-def install(app: FastAPI) -> None:
-    """Makes `app` answer every error with a problem document."""
+def install(app: FastAPI, missing_page: Callable[[Request], Response]) -> None:
+    """Makes `app` answer every error with a problem document, and people who are lost with `missing_page`."""
 
     @app.exception_handler(KeyprintError)
     async def refused(request: Request, error: KeyprintError) -> Response:
@@ -131,6 +131,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         if error.status_code == HTTPStatus.NOT_FOUND:
+            if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/"):
+                return missing_page(request)
             reason, detail = "PATH_NOT_FOUND", "There is nothing at this address."
         elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             reason, detail = "METHOD_NOT_ALLOWED", f"This address does not take {request.method}."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.templating import Jinja2Templates
+from markupsafe import Markup, escape
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -18,6 +20,14 @@ PAGES = {"/": "home", "/analyze": "analyze", "/train": "train", "/evaluate": "ev
 templates = Jinja2Templates(GATEWAY / "pages" / "templates")
 templates.env.trim_blocks = True
 templates.env.lstrip_blocks = True
+
+
+def _code(text: str) -> Markup:
+    """What stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 (escaped before)
+
+
+templates.env.filters["code"] = _code
 
 
 class Static(StaticFiles):
@@ -33,8 +43,8 @@ def install(app: FastAPI) -> None:
     """Adds the pages and their files to `app`."""
     router = APIRouter(include_in_schema=False, default_response_class=Response)
     for address, name in PAGES.items():
-        router.add_api_route(address, _page(name), methods=["GET"], name=name)
-    router.add_api_route("/docs", _docs, methods=["GET"], name="docs")
+        router.add_api_route(address, _page(name), methods=["GET", "HEAD"], name=name)
+    router.add_api_route("/docs", _docs, methods=["GET", "HEAD"], name="docs")
     app.include_router(router)
     app.mount("/static", Static(directory=GATEWAY / "static"), name="static")
 
@@ -44,6 +54,11 @@ def _page(name: str) -> Any:
         return templates.TemplateResponse(request, f"{name}.html", {"page": name})
 
     return page
+
+
+def missing(request: Request) -> Response:
+    """What a browser gets for an address at which there is nothing."""
+    return templates.TemplateResponse(request, "missing.html", {"page": "missing"}, 404)
 
 
 async def _docs(request: Request) -> Response:

@@ -1,8 +1,8 @@
 // Analyze: import, then look. `?dataset=` in the address finds the work again.
 
 import { api, Problem, query } from "./api.js";
-import { badge, byId, element, empty, fill, shares, table, tiles } from "./dom.js";
-import { ago, moment, ms, number, shortUrl } from "./format.js";
+import { announce, badge, byId, element, empty, fill, shares, table, tiles } from "./dom.js";
+import { ago, moment, ms, number, plural, shortUrl } from "./format.js";
 import { busy, clearProblems, numeric, parameters, showProblem } from "./forms.js";
 import { Running } from "./running.js";
 import { datasets, IMPORT_DONE, startSource, wireSource } from "./source.js";
@@ -27,7 +27,8 @@ form.addEventListener("submit", async (event) => {
       min_attempts: numeric(form.elements.min_attempts.value),
     });
     history.pushState(null, "", `/analyze${query({ dataset, first_n: firstN })}`);
-    await follow(dataset, firstN);
+    // The form is free for another import while this one runs.
+    follow(dataset, firstN).catch((problem) => showProblem(form, problem));
   } catch (problem) {
     showProblem(form, problem);
   } finally {
@@ -47,7 +48,11 @@ async function follow(id, firstN) {
   current = id;
   byId("result").hidden = true;
   const path = `/v1/datasets/${encodeURIComponent(id)}`;
-  const dataset = await watch(path, "dataset", (now) => current === id && running.dataset(now));
+  const dataset = await watch(path, "dataset", (now) => {
+    if (current !== id) return;
+    running.dataset(now);
+    fillForm(now);
+  });
   if (current !== id) return;
   listEarlier();
   showDataset(dataset);
@@ -56,7 +61,16 @@ async function follow(id, firstN) {
     return;
   }
   const { records } = await api("GET", `${path}/records${query({ first_n: firstN })}`);
-  if (current === id) showRecords(records);
+  if (current !== id) return;
+  showRecords(records);
+  announce(`The import is done: ${plural(dataset.valid_attempts, "valid attempt", "valid attempts")} of ${number(dataset.attempts)}.`);
+}
+
+// Whoever comes back finds the form as it was sent.
+function fillForm(dataset) {
+  if (/^https?:/.test(dataset.source_url) && !form.elements.url.value) form.elements.url.value = dataset.source_url;
+  form.elements.phrase.value = dataset.phrase;
+  form.elements.min_attempts.value = dataset.min_attempts;
 }
 
 function showDataset(dataset) {
@@ -98,7 +112,7 @@ function showDataset(dataset) {
       { title: "Not valid", cell: (one) => number(one.attempts - one.valid_attempts), number: true },
       { title: "", cell: (one) => (one.enrolled ? element("span", { className: "badge good" }, "enrolled") : element("span", { className: "badge" }, "too few")) },
     ], dataset.user_statistics)
-    : empty("These documents do not say who typed. A model can: "+"take them to Evaluate.", `/evaluate?dataset=${dataset.id}`, "Evaluate"));
+    : empty("These documents do not say who typed. A model can:", `/evaluate?dataset=${dataset.id}`, "Evaluate"));
 }
 
 function showRecords(records) {

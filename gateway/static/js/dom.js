@@ -1,5 +1,10 @@
 // Small helpers to make elements; text only ever becomes text.
 
+// Tells those who listen instead of looking.
+export function announce(text) {
+  byId("announce").textContent = text;
+}
+
 export const byId = (id) => document.getElementById(id);
 
 export function element(tag, attributes = {}, ...children) {

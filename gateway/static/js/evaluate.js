@@ -1,7 +1,7 @@
 // Evaluate: import if need be, predict, show. ?dataset=&model=&first_n= in the address finds it again.
 
 import { api, Problem, query } from "./api.js";
-import { badge, byId, element, fill, shares, table } from "./dom.js";
+import { announce, badge, byId, element, fill, shares, table } from "./dom.js";
 import { number, percent, plural, seconds } from "./format.js";
 import { busy, clearProblems, options, parameters, showProblem } from "./forms.js";
 import { Running } from "./running.js";
@@ -64,6 +64,7 @@ async function importThenPredict(wish) {
 function show(wish, dataset, rows, took) {
   byId("result").hidden = false;
   byId("result-title").textContent = `${wish.model} on ${plural(rows.length, "attempt", "attempts")}`;
+  announce(`${plural(rows.length, "attempt is", "attempts are")} predicted.`);
   byId("result-note").textContent = rows.length < dataset.attempts
     ? `The first ${number(rows.length)} of ${number(dataset.attempts)} attempts, predicted in ${seconds(took)}. The CSV holds all of them.`
     : `All attempts of the dataset, predicted in ${seconds(took)}.`;

@@ -21,7 +21,7 @@ async function refresh() {
     : table("Latest datasets", [
       { title: "Source", cell: (one) => element("a", { href: `/analyze?dataset=${one.id}`, title: one.source_url }, shortUrl(one.source_url)) },
       { title: "State", cell: (one) => badge(one.state) },
-      { title: "Valid attempts", cell: (one) => number(one.valid_attempts), number: true },
+      { title: "Valid", cell: (one) => number(one.valid_attempts), number: true },
       { title: "When", cell: (one) => ago(one.created_at) },
     ], datasets.slice(0, SHOWN)));
   fill(byId("jobs"), jobs.length === 0

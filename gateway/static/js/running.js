@@ -56,7 +56,7 @@ export class Running {
   job(job) {
     if (!underWay(job)) return this.hide();
     const last = job.curve?.at(-1);
-    const parts = [job.message || STAGES[job.stage] || job.stage];
+    const parts = [(job.message || STAGES[job.stage] || job.stage).replace(/\.$/, "")];
     if (last?.loss !== undefined) parts.push(`loss ${last.loss.toFixed(3)}`);
     if (last?.accuracy !== undefined) parts.push(`training accuracy ${(100 * last.accuracy).toFixed(1)} %`);
     if (job.remaining_seconds !== undefined) parts.push(`about ${seconds(job.remaining_seconds)} left`);

@@ -2,7 +2,7 @@
 // ?job= a job; ?dataset=&…&request= an import whose job is asked for when it is done; ?dataset= a choice.
 
 import { api, Problem, query } from "./api.js";
-import { badge, byId, element, empty, fill, table, tiles } from "./dom.js";
+import { announce, badge, byId, element, empty, fill, table, tiles } from "./dom.js";
 import { ago, number, percent, seconds } from "./format.js";
 import { busy, clearProblems, numeric, options, parameters, requestId, showProblem } from "./forms.js";
 import { Running } from "./running.js";
@@ -79,7 +79,8 @@ async function importThenTrain(wish) {
     params: Object.fromEntries(params.map(([name, value]) => [name.slice("params.".length), numeric(value)])),
   }, { "Idempotency-Key": wish.request });
   history.replaceState(null, "", `/train?job=${job.id}`);
-  await followJob(job.id, true);
+  // The form is free for the next one while this one runs.
+  followJob(job.id, true).catch((problem) => showProblem(form, problem));
 }
 
 async function followJob(id, fresh) {
@@ -149,6 +150,7 @@ async function compare(job) {
     { title: "Equal error", cell: share((one) => one.equal_error_rate), number: true },
     { title: "Notes", cell: notes },
   ], comparison.rows, (row) => `${isThis(row, job) ? "this" : ""} ${row.error ? "dim" : ""}`));
+  announce("Training is done; the comparison is on the page.");
   byId("evaluate-link").href = `/evaluate${query({ model: `${job.model}@${job.version}` })}`;
 }
 
