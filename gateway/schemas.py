@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+
+from keyprint.jsonform import enum_prefix
 
 JsonObject = dict[str, Any]
 
@@ -21,11 +23,6 @@ _SCALARS: dict[int, JsonObject] = {
     FieldDescriptor.CPPTYPE_STRING: {"type": "string"},
     FieldDescriptor.CPPTYPE_UINT32: {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
 }
-
-
-def _enum_prefix(enum: EnumDescriptor) -> str:
-    """ "STATE_" of an enum whose zero is STATE_UNSPECIFIED."""
-    return enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
 
 
 def schemas(*messages: type[Message]) -> dict[str, JsonObject]:
@@ -61,7 +58,7 @@ def _field_schema(field: FieldDescriptor, found: dict[str, JsonObject]) -> JsonO
 
 def _value_schema(field: FieldDescriptor, found: dict[str, JsonObject]) -> JsonObject:
     if field.enum_type is not None:
-        prefix = _enum_prefix(field.enum_type)
+        prefix = enum_prefix(field.enum_type)
         return {"type": "string", "enum": [value.name.removeprefix(prefix) for value in field.enum_type.values]}
     message = field.message_type
     if message is None:

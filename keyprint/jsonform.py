@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
@@ -16,6 +15,11 @@ def to_dict(message: Message) -> dict[str, Any]:
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
     return _strip(found, message.DESCRIPTOR)
+
+
+def enum_prefix(enum: EnumDescriptor) -> str:
+    """What the names of an enum's values begin with: "STATE_" where the zero is STATE_UNSPECIFIED."""
+    return enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
 
 
 def _strip(found: dict[str, Any], descriptor: Any) -> dict[str, Any]:
@@ -29,7 +33,6 @@ def _strip(found: dict[str, Any], descriptor: Any) -> dict[str, Any]:
 
 def _value(value: Any, field: FieldDescriptor) -> Any:
     if field.enum_type:
-        prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", field.enum_type.name).upper() + "_"
-        return str(value).removeprefix(prefix)
+        return str(value).removeprefix(enum_prefix(field.enum_type))
     # Timestamps and the like are plain values in JSON.
     return _strip(value, field.message_type) if isinstance(value, dict) else value

@@ -43,16 +43,20 @@ def _encodable(text: str) -> bool:
     return not any("\ud800" <= one <= "\udfff" for one in text)
 
 
-def _microseconds(value: object, position: int, name: str) -> int:
+def microseconds(text: str) -> int | None:
+    """An ISO 8601 time in µs since 1970 UTC, UTC where it names no zone; None if it is no time."""
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        moment = None
-    if moment is None:
+        return None
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+
+
+def _microseconds(value: object, position: int, name: str) -> int:
+    found = microseconds(value) if isinstance(value, str) else None
+    if found is None:
         raise _wrong(position, f"needs {name} as an ISO 8601 time, like 2019-06-30T15:05:44.743893")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MICROSECOND
+    return found
 
 
 def _wrong(position: int, what: str) -> InvalidArgument:

@@ -149,6 +149,11 @@ class Catalogue:
             raise NotFound("DATASET_NOT_FOUND", f"There is no dataset {dataset!r}.", "dataset")
         return found
 
+    def state(self, dataset: str) -> str:
+        """The state alone of a dataset that there is."""
+        with self._session() as session:
+            return session.scalars(select(Dataset.state).where(Dataset.id == dataset)).one()
+
     def page(self, before: int | None, size: int) -> list[Dataset]:
         """Up to `size` datasets with their documents, newest first, those numbered below `before`."""
         query = select(Dataset).order_by(Dataset.number.desc()).limit(size).options(selectinload(Dataset.documents))

@@ -7,9 +7,9 @@ run goes on after the last one that does.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
 from urllib.parse import urljoin
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from keyprint import attempts, features
-from keyprint.attempts import REASONS, WARNINGS, Flags
+from keyprint.attempts import REASONS, WARNINGS, Flags, Verdicts
 from keyprint.errors import FailedPrecondition, Internal, InvalidArgument, KeyprintError
 from services.ingest import catalogue as states
 from services.ingest.catalogue import Catalogue, Dataset
@@ -30,6 +30,21 @@ from services.ingest.store import Store, find_duplicates
 MAX_DOCUMENTS = 100_000
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A document as it came, read.
+
+    Attributes:
+        digest: SHA-256 of its bytes, decompressed, as 64 hex digits.
+        size: how many these are.
+        document: what they say.
+    """
+
+    digest: str
+    size: int
+    document: Document
 
 
 class Importer:
@@ -61,39 +76,40 @@ class Importer:
         first = sum(row.attempts for row in dataset.documents)
         url = dataset.documents[-1].next_url if dataset.documents else dataset.url
         coming = self._coming(url, fetcher, ahead)
-        while url and coming and self._catalogue.get(dataset_id).state == states.IMPORTING:
+        while url and coming and self._catalogue.state(dataset_id) == states.IMPORTING:
             if url in seen:
                 raise InvalidArgument("CHAIN_LOOP", f"The chain comes back to {without_credentials(url)}.", "url")
             if len(users) >= MAX_DOCUMENTS:
                 raise InvalidArgument("LIMIT_EXCEEDED", f"The chain has over {MAX_DOCUMENTS:,} documents.", "url")
-            content = coming.result()
-            document = _parsed(content, url)
+            download = coming.result()
+            document = download.document
             following = urljoin(url, document.next) if document.next else None
             # The next document is already on its way while this one is judged and written.
             coming = self._coming(following, fetcher, ahead)
             _check_user(document.user, users, url)
-            batch = to_batch(document, dataset.phrase, first, attempts.MAX_KEYSTROKES)
+            verdicts = attempts.judge(document.keystrokes, dataset.phrase)
+            batch = to_batch(document, verdicts, first)
             self._store.write_part(dataset_id, len(users), batch)
-            row = _row(document, batch, dataset.phrase)
+            row = _row(document, verdicts, dataset.phrase)
             row.dataset_number, row.number, row.url, row.next_url = dataset.number, len(users), url, following
-            row.digest, row.downloaded_bytes = sha256(content).hexdigest(), len(content)
+            row.digest, row.downloaded_bytes = download.digest, download.size
             self._catalogue.add_document(row)
             seen.add(url)
             users.append(document.user)
             first += batch.num_rows
             url = following
 
-    def _coming(self, url: str | None, fetcher: Fetcher, ahead: ThreadPoolExecutor) -> Future[bytes] | None:
-        return ahead.submit(self._content, url, fetcher) if url else None
+    def _coming(self, url: str | None, fetcher: Fetcher, ahead: ThreadPoolExecutor) -> Future[Download] | None:
+        return ahead.submit(self._download, url, fetcher) if url else None
 
-    def _content(self, url: str, fetcher: Fetcher) -> bytes:
-        content = self._store.cached(url)
-        if content is None:
-            content = fetcher.fetch(url)
-            # What is no document now may be one tomorrow; only documents are kept.
-            _parsed(content, url)
+    def _download(self, url: str, fetcher: Fetcher) -> Download:
+        cached = self._store.cached(url)
+        content = fetcher.fetch(url) if cached is None else cached
+        document = _parsed(content, url)
+        # What is no document now may be one tomorrow; only documents are kept.
+        if cached is None:
             self._store.cache(url, content)
-        return content
+        return Download(sha256(content).hexdigest(), len(content), document)
 
     def _end(self, dataset_id: str, error: KeyprintError | None) -> None:
         dataset = self._catalogue.get(dataset_id)
@@ -154,19 +170,17 @@ def _check_user(user: str | None, users: list[str | None], url: str) -> None:
         raise FailedPrecondition("DUPLICATE_USER", f"{shown} is a second document of user {user!r}.", "url")
 
 
-def _row(document: Document, batch: pa.RecordBatch, phrase: str) -> DocumentRow:
-    verdicts = attempts.judge(document.keystrokes, phrase)
-    reasons = Counter(batch.column("reason").to_pylist())
-    valid = reasons.pop("", 0)
+def _row(document: Document, verdicts: Verdicts, phrase: str) -> DocumentRow:
+    valid, *invalid = np.bincount(verdicts.reason, minlength=len(REASONS)).tolist()
     aligned = attempts.align(document.keystrokes, verdicts, phrase)
     found = {name: int((verdicts.warnings >> bit & 1).sum()) for bit, name in enumerate(WARNINGS)}
     return DocumentRow(
         user=document.user,
-        attempts=batch.num_rows,
+        attempts=len(document.keystrokes),
         keystrokes=len(document.keystrokes.pressed_at),
         valid_attempts=valid,
         released_attempts=int(features.has_release_times(aligned).sum()),
-        invalid={reason: reasons[reason] for reason in REASONS if reasons[reason]},
+        invalid={reason: count for reason, count in zip(REASONS[1:], invalid, strict=True) if count},
         warnings={name: count for name, count in found.items() if count},
     )
 

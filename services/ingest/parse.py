@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from keyprint import attempts
-from keyprint.attempts import REASONS, SCHEMA, UNKNOWN_TIME, Flags, Keystrokes
+from keyprint.attempts import REASONS, SCHEMA, UNKNOWN_TIME, Flags, Keystrokes, Verdicts
 from keyprint.errors import InvalidArgument
 from services.ingest.times import parse_times
 
@@ -142,10 +142,9 @@ def _document(user: str | None, following: str | None, listed: list[list[Keystro
     )
 
 
-def to_batch(document: Document, phrase: str, first: int, max_keystrokes: int) -> pa.RecordBatch:
+def to_batch(document: Document, verdicts: Verdicts, first: int) -> pa.RecordBatch:
     """The document's attempts as rows numbered from `first`; who is enrolled and what repeats is not known yet."""
     keystrokes = document.keystrokes
-    verdicts = attempts.judge(keystrokes, phrase, max_keystrokes)
     count = len(keystrokes)
     offsets = pa.array(keystrokes.offsets.astype(np.int32))
     columns = {

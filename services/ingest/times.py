@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
+
+from keyprint.source import microseconds
 
 Times = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -14,15 +15,13 @@ Flags = npt.NDArray[np.bool_]
 _SECONDS, _MICROSECONDS = len("2019-06-30T15:05:44"), len("2019-06-30T15:05:44.743893")
 _DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22, 23, 24, 25])
 _MARKS = {4: b"-", 7: b"-", 10: b"T ", 13: b":", 16: b":", 19: b"."}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_times(texts: Sequence[str]) -> tuple[Times, Flags]:
     """Reads times to the microsecond; those without a zone are UTC.
 
     The two forms that recorders write, with six decimals or none and without a zone, are read by arithmetic on
-    their bytes, all at once; any other goes through `datetime.fromisoformat`.
+    their bytes, all at once; any other goes one by one.
 
     Returns:
         int64[k], µs since 1970 UTC, and bool[k], where the text is a time; the µs mean nothing elsewhere.
@@ -36,7 +35,7 @@ def parse_times(texts: Sequence[str]) -> tuple[Times, Flags]:
             chosen = texts if len(rows) == len(texts) else [texts[row] for row in rows.tolist()]
             times[rows], good[rows] = _fixed(chosen, length)
     for row in np.flatnonzero(~good).tolist():
-        moment = _any_form(texts[row])
+        moment = microseconds(texts[row])
         if moment is not None:
             times[row], good[row] = moment, True
     return times, good
@@ -61,11 +60,3 @@ def _fixed(texts: Sequence[str], length: int) -> tuple[Times, Flags]:
     whole = (((first + day - 1) * 24 + hour) * 60 + minute) * 60 + second
     fraction = digits[:, 14:] @ 10 ** np.arange(digits.shape[1] - 15, -1, -1)
     return whole * 1_000_000 + fraction, good
-
-
-def _any_form(text: str) -> int | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND

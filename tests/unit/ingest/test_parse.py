@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from keyprint import attempts
 from keyprint.attempts import SCHEMA
 from keyprint.errors import InvalidArgument
-from services.ingest.parse import parse_document, to_batch
+from services.ingest.parse import Document, parse_document, to_batch
 
 AT = "2019-06-30T15:05:44"
 JSON = st.recursive(
@@ -31,15 +32,19 @@ def document(*listed: Any, **more: Any) -> bytes:
     return json.dumps({"user_label": "ada", "user_data": listed, "next": None, **more}).encode()
 
 
-def reasons(content: bytes, phrase: str = "hi") -> list[str]:
-    found: list[str] = to_batch(parse_document(content), phrase, 0, 100).column("reason").to_pylist()
+def rows(read: Document, phrase: str = "hi", first: int = 0) -> pa.RecordBatch:
+    return to_batch(read, attempts.judge(read.keystrokes, phrase), first)
+
+
+def reasons(content: bytes) -> list[str]:
+    found: list[str] = rows(parse_document(content)).column("reason").to_pylist()
     return found
 
 
 def test_a_labelled_document_becomes_rows_of_the_schema() -> None:
     read = parse_document(document(typed("hi", released_at=f"{AT}.500000"), typed("ho"), next="user_b.json"))
     assert (read.user, read.next) == ("ada", "user_b.json")
-    batch = to_batch(read, "hi", 5, 100)
+    batch = rows(read, first=5)
     assert batch.schema == SCHEMA
     batch.validate(full=True)
     first, second = batch.to_pylist()
@@ -53,7 +58,7 @@ def test_a_labelled_document_becomes_rows_of_the_schema() -> None:
 def test_an_unlabelled_document_has_no_user() -> None:
     read = parse_document(json.dumps({"attempts": [typed("hi")]}).encode())
     assert (read.user, read.next) == (None, None)
-    assert to_batch(read, "hi", 0, 100).column("user").to_pylist() == [None]
+    assert rows(read).column("user").to_pylist() == [None]
 
 
 @pytest.mark.parametrize(
@@ -73,11 +78,11 @@ def test_an_unlabelled_document_has_no_user() -> None:
 def test_a_malformed_attempt_leaves_its_neighbours_alone(bad: Any) -> None:
     content = document(typed("hi"), bad, [], typed("hi"))
     assert reasons(content) == ["", "MALFORMED", "EMPTY", ""]
-    to_batch(parse_document(content), "hi", 0, 100).validate(full=True)
+    rows(parse_document(content)).validate(full=True)
 
 
 def test_a_document_of_nothing_but_malformed_attempts_is_rows_all_the_same() -> None:
-    batch = to_batch(parse_document(document([7], [8])), "hi", 0, 100)
+    batch = rows(parse_document(document([7], [8])))
     assert batch.column("typed_at").to_pylist() == [None, None]
 
 
@@ -111,7 +116,7 @@ def test_json_of_another_shape_is_told(found: Any) -> None:
 
 @given(st.lists(JSON, max_size=3))
 def test_no_json_in_the_place_of_an_attempt_crashes(listed: list[Any]) -> None:
-    batch = to_batch(parse_document(document(*listed)), "hi", 0, 100)
+    batch = rows(parse_document(document(*listed)))
     batch.validate(full=True)
     assert batch.num_rows == len(listed)
 
@@ -127,7 +132,7 @@ def test_the_real_document_has_the_counts_that_it_is_known_for() -> None:
     if not found:
         pytest.skip("needs ../shared/data/unifyid")
     read = parse_document(found[0].read_bytes())
-    batch = to_batch(read, attempts.DEFAULT_PHRASE, 0, attempts.MAX_KEYSTROKES)
+    batch = rows(read, attempts.DEFAULT_PHRASE)
     assert batch.num_rows == 495
     assert batch.column("reason").to_pylist().count("") == 375
     assert read.next == "user_4a45245cde4e11e9b51bacde48001122.json"
