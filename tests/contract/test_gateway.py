@@ -7,16 +7,17 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import httpx
 import pytest
 
+from keyprint.addresses import free_address
 from keyprint.simulate import simulate
 
 PHRASE = "Be Typing."
@@ -29,36 +30,27 @@ class Quiet(SimpleHTTPRequestHandler):
         """Says nothing."""
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def source(
+    tmp_path_factory: pytest.TempPathFactory, serve: Callable[..., AbstractContextManager[str]]
+) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("web")
     first = simulate(folder, 3, 30, PHRASE)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}/{first.name}"
-        listening.shutdown()
-        thread.join()
+    with serve(partial(Quiet, directory=str(folder))) as url:
+        yield f"{url}/{first.name}"
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     home = tmp_path_factory.mktemp("home")
-    ports = {part: free_port() for part in ("ingest", "training", "inference", "gateway")}
+    found = {part: free_address() for part in ("ingest", "training", "inference", "gateway")}
     settings = {"KEYPRINT_HOME": str(home), "KEYPRINT_INGEST_ALLOW_NETS": "127.0.0.1/32"}
-    for part, port in ports.items():
-        settings[f"KEYPRINT_{part.upper()}_LISTEN"] = f"127.0.0.1:{port}"
-        settings[f"KEYPRINT_{part.upper()}_ADDRESS"] = f"127.0.0.1:{port}"
+    for part, address in found.items():
+        settings[f"KEYPRINT_{part.upper()}_LISTEN"] = address.listen
+        settings[f"KEYPRINT_{part.upper()}_ADDRESS"] = address.listen
     processes = [_started(module, home, settings) for module in ("services.ingest", "gateway")]
-    with httpx.Client(base_url=f"http://127.0.0.1:{ports['gateway']}", timeout=30) as client:
-        _wait(client, ports["ingest"], home)
+    with httpx.Client(base_url=found["gateway"].url, timeout=30) as client:
+        _wait(client, found["ingest"].port, home)
         yield client
     for process in processes:
         process.terminate()

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import grpc
 import pytest
 
 from keyprint import arrow, errors, rpc
+from keyprint.addresses import free_address
 from keyprint.attempts import SCHEMA
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
@@ -64,21 +64,10 @@ def typed(text: str, step: int) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def web() -> Iterator[str]:
+def web(serve: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
     Chain.asked = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), Chain) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
-        thread.join()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+    with serve(Chain) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +75,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(home: Path) -> tuple[subprocess.Popen[bytes], str]:
-        address = f"127.0.0.1:{free_port()}"
+        address = free_address().listen
         settings = {
             "KEYPRINT_HOME": str(home),
             "KEYPRINT_INGEST_LISTEN": address,

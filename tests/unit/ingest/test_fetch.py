@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -73,14 +73,10 @@ class Faults(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[str]:
+def server(serve: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
     Faults.asked = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), Faults) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
-        thread.join()
+    with serve(Faults) as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,12 @@ class Web(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+def web(tmp_path: Path, serve: Callable[..., AbstractContextManager[str]]) -> Iterator[tuple[Path, str]]:
     folder = tmp_path / "web"
     folder.mkdir()
     Web.asked = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Web, directory=str(folder))) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield folder, f"http://127.0.0.1:{listening.server_port}/"
-        listening.shutdown()
-        thread.join()
+    with serve(partial(Web, directory=str(folder))) as url:
+        yield folder, f"{url}/"
 
 
 @pytest.fixture
