@@ -82,6 +82,8 @@ def problem(
 
 
 def _document(status: int, reason: str, detail: str, field: str) -> dict[str, Any]:
+    # A refused name may be quoted, and what is no text cannot be written.
+    detail, field = (text.encode(errors="replace").decode() for text in (detail, field))
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, reason=reason, field=field)
     return body.model_dump()
 

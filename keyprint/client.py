@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import grpc
 
 from keyprint import errors
-from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
+from keyprint.v1 import (
+    attempts_pb2,
+    inference_pb2,
+    inference_pb2_grpc,
+    ingest_pb2,
+    ingest_pb2_grpc,
+    training_pb2,
+    training_pb2_grpc,
+)
 
 _OPTIONS = [("grpc.max_receive_message_length", 16 * 2**20)]
+_PIECE_BYTES = 2**20
 
 
 @contextmanager
@@ -20,6 +29,16 @@ def _told() -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise errors.from_rpc_error(error) from None
+
+
+def _pieces(
+    header: ingest_pb2.UploadDatasetRequest.Header, documents: Iterable[tuple[str, bytes]]
+) -> Iterator[ingest_pb2.UploadDatasetRequest]:
+    yield ingest_pb2.UploadDatasetRequest(header=header)
+    for name, content in documents:
+        for begin in range(0, max(len(content), 1), _PIECE_BYTES):
+            piece = ingest_pb2.UploadDatasetRequest.Piece(name=name, content=content[begin : begin + _PIECE_BYTES])
+            yield ingest_pb2.UploadDatasetRequest(piece=piece)
 
 
 class IngestClient:
@@ -41,6 +60,14 @@ class IngestClient:
             return self._stub.CreateDataset(
                 ingest_pb2.CreateDatasetRequest(url=url, phrase=phrase, min_attempts=min_attempts)
             )
+
+    def upload_dataset(
+        self, documents: Iterable[tuple[str, bytes]], phrase: str = "", min_attempts: int = 0
+    ) -> ingest_pb2.Dataset:
+        """Makes a dataset of documents, each its name and content, in order."""
+        header = ingest_pb2.UploadDatasetRequest.Header(phrase=phrase, min_attempts=min_attempts)
+        with _told():
+            return self._stub.UploadDataset(_pieces(header, documents))
 
     def get_dataset(self, dataset: str) -> ingest_pb2.Dataset:
         """One dataset as it stands."""
@@ -77,3 +104,129 @@ class IngestClient:
         with _told():
             request = ingest_pb2.ListRecordsRequest(dataset=dataset, page_size=first_n)
             return list(self._stub.ListRecords(request).records)
+
+
+class TrainingClient:
+    """The training service.  Every method raises the `keyprint.errors` that the service does, and Unavailable."""
+
+    def __init__(self, address: str = "127.0.0.1:50052") -> None:
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._stub = training_pb2_grpc.TrainingServiceStub(self._channel)
+
+    def __enter__(self) -> TrainingClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def list_learners(self) -> list[training_pb2.Learner]:
+        """The ways to train, with their parameters."""
+        with _told():
+            return list(self._stub.ListLearners(training_pb2.ListLearnersRequest()).learners)
+
+    def create_training_job(
+        self,
+        dataset: str,
+        learner: str,
+        model: str,
+        holdout: float,
+        split: attempts_pb2.Split.ValueType = attempts_pb2.SPLIT_UNSPECIFIED,
+        features: str = "",
+        params: Mapping[str, float] | None = None,
+        seed: int = 0,
+        new_version: bool = False,
+    ) -> training_pb2.TrainingJob:
+        """Queues a training job."""
+        request = training_pb2.CreateTrainingJobRequest(
+            dataset=dataset,
+            learner=learner,
+            model=model,
+            holdout=holdout,
+            split=split,
+            features=features,
+            seed=seed,
+            new_version=new_version,
+        )
+        request.params.update(dict(params or {}))
+        with _told():
+            return self._stub.CreateTrainingJob(request)
+
+    def watch_training_job(self, job: str) -> Iterator[training_pb2.TrainingJob]:
+        """The job now, and again whenever it changes, until it has ended."""
+        with _told():
+            yield from self._stub.WatchTrainingJob(training_pb2.WatchTrainingJobRequest(job=job))
+
+    def cancel_training_job(self, job: str) -> training_pb2.TrainingJob:
+        """Stops a job."""
+        with _told():
+            return self._stub.CancelTrainingJob(training_pb2.CancelTrainingJobRequest(job=job))
+
+    def get_model(self, model: str) -> training_pb2.Model:
+        """One model."""
+        with _told():
+            return self._stub.GetModel(training_pb2.GetModelRequest(model=model))
+
+    def list_models(self) -> Iterator[training_pb2.Model]:
+        """All models, newest first."""
+        token, more = "", True
+        while more:
+            with _told():
+                page = self._stub.ListModels(training_pb2.ListModelsRequest(page_token=token))
+            yield from page.models
+            token = page.next_page_token
+            more = bool(token)
+
+    def delete_model(self, model: str) -> None:
+        """Deletes a model; a bare name deletes all its versions."""
+        with _told():
+            self._stub.DeleteModel(training_pb2.DeleteModelRequest(model=model))
+
+    def set_model_alias(self, model: str, alias: str) -> training_pb2.Model:
+        """Points an alias of a name at one of its versions."""
+        with _told():
+            return self._stub.SetModelAlias(training_pb2.SetModelAliasRequest(model=model, alias=alias))
+
+    def compare_models(
+        self,
+        dataset: str,
+        holdout: float,
+        split: attempts_pb2.Split.ValueType = attempts_pb2.SPLIT_UNSPECIFIED,
+        seed: int = 0,
+    ) -> training_pb2.Comparison:
+        """Every model on one hold-out, best first."""
+        with _told():
+            return self._stub.CompareModels(
+                training_pb2.CompareModelsRequest(dataset=dataset, holdout=holdout, split=split, seed=seed)
+            )
+
+
+class InferenceClient:
+    """The inference service.  Every method raises the `keyprint.errors` that the service does, and Unavailable."""
+
+    def __init__(self, address: str = "127.0.0.1:50053") -> None:
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
+
+    def __enter__(self) -> InferenceClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def identify(
+        self, model: str, attempt: attempts_pb2.Attempt, candidates: int = 0
+    ) -> inference_pb2.IdentifyResponse:
+        """Who typed this one attempt."""
+        with _told():
+            return self._stub.Identify(
+                inference_pb2.IdentifyRequest(model=model, attempt=attempt, candidates=candidates)
+            )
+
+    def predict_dataset(
+        self, model: str, dataset: str, keystrokes: bool = False, first_n: int = 0
+    ) -> Iterator[attempts_pb2.RecordBatch]:
+        """Every attempt of a dataset, in its order, as batches of rows: one for each attempt, or each keystroke."""
+        kind = inference_pb2.PredictDatasetRequest
+        rows = kind.ROWS_KEYSTROKES if keystrokes else kind.ROWS_ATTEMPTS
+        with _told():
+            yield from self._stub.PredictDataset(kind(model=model, dataset=dataset, rows=rows, first_n=first_n))

@@ -7,6 +7,7 @@
         FailedPrecondition    right in itself, wrong for how things stand
         ResourceExhausted     too much at once; try again later
         Unavailable           a service does not answer; try again later
+        Unimplemented         a service does not know the call, as one that is older than its caller
         DeadlineExceeded      the caller's time ran out
         Cancelled             the caller went away
         Internal              our fault
@@ -71,6 +72,10 @@ class Unavailable(KeyprintError):
     """A service does not answer."""
 
 
+class Unimplemented(KeyprintError):
+    """A service does not know the call."""
+
+
 class DeadlineExceeded(KeyprintError):
     """The caller's time ran out."""
 
@@ -98,6 +103,7 @@ TABLE: dict[type[KeyprintError], Status] = {
     FailedPrecondition: Status(grpc.StatusCode.FAILED_PRECONDITION, HTTPStatus.CONFLICT),
     ResourceExhausted: Status(grpc.StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
     Unavailable: Status(grpc.StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+    Unimplemented: Status(grpc.StatusCode.UNIMPLEMENTED, HTTPStatus.NOT_IMPLEMENTED),
     DeadlineExceeded: Status(grpc.StatusCode.DEADLINE_EXCEEDED, HTTPStatus.GATEWAY_TIMEOUT),
     Cancelled: Status(grpc.StatusCode.CANCELLED, HTTPStatus.SERVICE_UNAVAILABLE),
     Internal: Status(grpc.StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
@@ -140,4 +146,6 @@ def from_rpc_error(error: grpc.RpcError) -> KeyprintError:
                 return kind(info.reason, message, info.metadata.get("field", ""))
     if kind is Unavailable:
         return Unavailable("SERVICE_UNAVAILABLE", "A Keyprint service does not answer; is it running?")
+    if kind is Unimplemented:
+        return Unimplemented("NOT_IMPLEMENTED", "The Keyprint service that answers this does not offer it yet.")
     return kind(code.name, message)

@@ -16,6 +16,7 @@ from gateway.api.parts import (
     PageSize,
     PageToken,
     ServicesOf,
+    Text,
     UInt32,
     answer,
     answers,
@@ -38,11 +39,11 @@ PIECE_BYTES = 2**20
 class DatasetRequest(Body):
     """What to import."""
 
-    url: str = Field(
+    url: Text = Field(
         description="http or https URL of the first document, or of a list of document URLs.",
         examples=["http://127.0.0.1:8000/user_0.json"],
     )
-    phrase: str = Field("", description='What everybody typed; empty for "Be Authentic. Be Yourself. Be Typing."')
+    phrase: Text = Field("", description='What everybody typed; empty for "Be Authentic. Be Yourself. Be Typing."')
     min_attempts: UInt32 = Field(0, description="Valid attempts that a user needs to be enrolled; 0 for 20.")
 
 
@@ -50,9 +51,9 @@ class UploadForm(Body):
     """Documents in the source format, as JSON or gzip'd JSON."""
 
     files: list[UploadFile] = Field(description="The documents, in order.")
-    phrase: str = Field("", description='What everybody typed; empty for "Be Authentic. Be Yourself. Be Typing."')
+    phrase: Text = Field("", description='What everybody typed; empty for "Be Authentic. Be Yourself. Be Typing."')
     min_attempts: UInt32 = Field(0, description="Valid attempts that a user needs to be enrolled; 0 for 20.")
-    base_dataset: str = Field("", description="A dataset whose documents come before these; empty for none.")
+    base_dataset: Text = Field("", description="A dataset whose documents come before these; empty for none.")
 
 
 @router.post("/v1/datasets", status_code=202, responses=answers(ingest_pb2.Dataset, "The import has begun.", 202))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
 from google.protobuf.message import Message
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from gateway.problems import MEDIA_TYPE, Problem, document_of
@@ -35,6 +35,15 @@ class Body(BaseModel):
     """A request's body; a field that is not known is an error and no silent loss."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _encodable(text: str) -> str:
+    """JSON can write half of a surrogate pair, which is no text and cannot be sent on."""
+    text.encode()
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
 
 
 def _lower(value: object) -> object:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pyarrow import RecordBatch
 from pydantic import Field
 
-from gateway.api.parts import Body, FirstN, Responses, ServicesOf, UInt32, answer, answers
+from gateway.api.parts import Body, FirstN, Responses, ServicesOf, Text, UInt32, answer, answers
 from gateway.export import csv_pieces
 from gateway.rpc import Services, begun
 from keyprint.arrow import from_ipc
@@ -53,7 +53,7 @@ class IdentifyBody(Body):
 class VerifyBody(Body):
     """A claim."""
 
-    user: str = Field(description="Who they claim to be; one of the model's users.")
+    user: Text = Field(description="Who they claim to be; one of the model's users.")
     attempt: Attempt
     far: float = Field(0.0, description="False accept rate to decide at, above 0 and at most 0.5; 0 for 0.01.")
 

@@ -16,6 +16,7 @@ from gateway.api.parts import (
     PageToken,
     ServicesOf,
     SplitName,
+    Text,
     UInt32,
     answer,
     answers,
@@ -40,15 +41,15 @@ Holdout = Annotated[float, Query(allow_inf_nan=False, description="Share held ou
 class TrainingJobRequest(Body):
     """What to train."""
 
-    dataset: str = Field(description="Dataset id.", examples=["ds_3f9c0a1b2c4d"])
-    learner: str = Field(description="Learner name.", examples=["adaboost"])
-    model: str = Field(description="Name of the model to be.", examples=["adaboost-1"])
+    dataset: Text = Field(description="Dataset id.", examples=["ds_3f9c0a1b2c4d"])
+    learner: Text = Field(description="Learner name.", examples=["adaboost"])
+    model: Text = Field(description="Name of the model to be.", examples=["adaboost-1"])
     holdout: float = Field(
         description="Share of each user's attempts kept from training, above 0 and below 1.", examples=[0.2]
     )
     split: SplitName | None = Field(None, description="How the hold-out is chosen; late if absent.")
-    features: str = Field("", description='Feature set; empty for "timing".')
-    params: dict[str, float] = Field(
+    features: Text = Field("", description='Feature set; empty for "timing".')
+    params: dict[Text, float] = Field(
         default_factory=dict, description="Learner parameters; those left out take their defaults."
     )
     seed: UInt32 = Field(0, description="Seed of every random choice.")

@@ -2,71 +2,89 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import Annotated, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from keyprint.cli.console import AsJson, add_row, enum_name, ingest, output, print_json, progress_bar
 from keyprint.client import IngestClient
+from keyprint.errors import NotFound
 from keyprint.jsonform import to_dict
 from keyprint.v1 import ingest_pb2
 
 app = typer.Typer(no_args_is_help=True, help="Import typing data and look at it.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Id = Annotated[str, typer.Argument(help="Dataset id.")]
 
-_USABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
-
-
-def _client() -> IngestClient:
-    return IngestClient(os.environ.get("KEYPRINT_INGEST_ADDRESS", "127.0.0.1:50051"))
+USABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
 
 
 @app.command()
 def create(
-    url: Annotated[str, typer.Argument(help="URL of the first document.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="URL of the first document; or files of this machine, which are sent.")
+    ],
     phrase: Annotated[str, typer.Option(help="What everybody typed; the default phrase if empty.")] = "",
     min_attempts: Annotated[int, typer.Option(min=1, help="Valid attempts to be enrolled.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Import a chain of documents. Exits with 1 if nothing usable came of it."""
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with _client() as client, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        made = client.create_dataset(url, phrase, min_attempts)
-        dataset = made
-        task = progress.add_task("Importing", total=None)
-        for dataset in client.watch_dataset(made.id):
-            counts = f"{dataset.documents} documents, {dataset.attempts} attempts, {dataset.valid_attempts} valid"
-            progress.update(task, description=counts)
+    """Import typing data. Exits with 1 if nothing usable came of it; an INCOMPLETE dataset is usable and says why."""
+    with ingest() as client:
+        dataset = follow(client, _begin(client, sources, phrase, min_attempts))
     _print_dataset(dataset, as_json)
-    if dataset.state not in _USABLE:
+    if dataset.state not in USABLE:
         raise typer.Exit(1)
+
+
+def _begin(client: IngestClient, sources: list[str], phrase: str, min_attempts: int) -> ingest_pb2.Dataset:
+    if len(sources) == 1 and not Path(sources[0]).is_file():
+        return client.create_dataset(sources[0], phrase, min_attempts)
+    files = [Path(source) for source in sources]
+    for path in files:
+        if not path.is_file() or not os.access(path, os.R_OK):
+            raise NotFound("FILE_NOT_FOUND", f"{path} is no file to read; give one URL, or files only.", "sources")
+    return client.upload_dataset(_contents(files), phrase, min_attempts)
+
+
+def _contents(files: list[Path]) -> Iterator[tuple[str, bytes]]:
+    """Read one by one; files of the same name in different folders stay different documents."""
+    for path in files:
+        yield str(path), path.read_bytes()
+
+
+def follow(client: IngestClient, dataset: ingest_pb2.Dataset) -> ingest_pb2.Dataset:
+    """Shows an import's progress until it has ended, and returns the dataset as it is then."""
+    with progress_bar("Importing", None) as (progress, task):
+        latest = dataset
+        for latest in client.watch_dataset(dataset.id):
+            counts = f"{latest.documents} documents, {latest.attempts} attempts, {latest.valid_attempts} valid"
+            progress.update(task, description=counts)
+    return latest
 
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """All datasets, newest first."""
-    with _client() as client:
+    with ingest() as client:
         found = list(client.list_datasets())
     if as_json:
-        _print_json([to_dict(one) for one in found])
+        print_json([to_dict(one) for one in found])
         return
     table = Table("id", "state", "users", "attempts", "valid", "phrase", "source")
     for one in found:
         counts = (one.users, one.attempts, one.valid_attempts)
-        table.add_row(one.id, _state(one), *(f"{count:,}" for count in counts), one.phrase, one.source_url)
-    Console().print(table)
+        add_row(table, one.id, enum_name(one, "state"), *(f"{count:,}" for count in counts), one.phrase, one.source_url)
+    output().print(table)
 
 
 @app.command()
 def show(dataset: Id, as_json: AsJson = False) -> None:
     """One dataset with its counts."""
-    with _client() as client:
+    with ingest() as client:
         _print_dataset(client.get_dataset(dataset), as_json)
 
 
@@ -77,10 +95,10 @@ def records(
     as_json: AsJson = False,
 ) -> None:
     """The first rows of the keystroke table."""
-    with _client() as client:
+    with ingest() as client:
         found = client.list_records(dataset, first_n)
     if as_json:
-        _print_json([to_dict(one) for one in found])
+        print_json([to_dict(one) for one in found])
         return
     table = Table("user", "typed at", "character", "index", "hold ms", "press to press ms", "flight ms", "reason")
     for one in found:
@@ -89,41 +107,32 @@ def records(
             for name in ("hold_ms", "press_to_press_ms", "flight_ms")
         ]
         at = one.typed_at.ToDatetime().isoformat(sep=" ")
-        table.add_row(one.user, at, repr(one.character)[1:-1], str(one.character_index), *times, one.reason)
-    Console().print(table)
+        add_row(table, one.user, at, one.character, one.character_index, *times, one.reason)
+    output().print(table)
 
 
 @app.command()
 def cancel(dataset: Id) -> None:
     """Stop an import."""
-    with _client() as client:
-        typer.echo(_state(client.cancel_dataset(dataset)))
+    with ingest() as client:
+        typer.echo(enum_name(client.cancel_dataset(dataset), "state"))
 
 
 @app.command()
 def delete(dataset: Id) -> None:
     """Delete a dataset."""
-    with _client() as client:
+    with ingest() as client:
         client.delete_dataset(dataset)
-
-
-def _state(dataset: ingest_pb2.Dataset) -> str:
-    state: str = to_dict(dataset)["state"]
-    return state
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value))
 
 
 def _print_dataset(dataset: ingest_pb2.Dataset, as_json: bool) -> None:
     if as_json:
-        _print_json(to_dict(dataset))
+        print_json(to_dict(dataset))
         return
     table = Table(show_header=False)
     rows = {
         "id": dataset.id,
-        "state": _state(dataset),
+        "state": enum_name(dataset, "state"),
         "source": dataset.source_url,
         "phrase": dataset.phrase,
         "attempts": f"{dataset.attempts:,} in {dataset.documents:,} documents",
@@ -135,8 +144,8 @@ def _print_dataset(dataset: ingest_pb2.Dataset, as_json: bool) -> None:
     }
     for name, value in rows.items():
         if value:
-            table.add_row(name, value)
-    Console().print(table)
+            add_row(table, name, value)
+    output().print(table)
 
 
 def _counts(counts: dict[str, int]) -> str:

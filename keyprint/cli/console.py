@@ -1,0 +1,94 @@
+"""What all commands share: where the services are, and how answers look.
+
+What a command was asked for goes to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from keyprint.client import InferenceClient, IngestClient, TrainingClient
+from keyprint.jsonform import to_dict
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+_FILE_WIDTH = 200
+
+
+def ingest() -> IngestClient:
+    """A client of the ingest service where KEYPRINT_INGEST_ADDRESS says that it is."""
+    return IngestClient(os.environ.get("KEYPRINT_INGEST_ADDRESS", "127.0.0.1:50051"))
+
+
+def training() -> TrainingClient:
+    """A client of the training service where KEYPRINT_TRAINING_ADDRESS says that it is."""
+    return TrainingClient(os.environ.get("KEYPRINT_TRAINING_ADDRESS", "127.0.0.1:50052"))
+
+
+def inference() -> InferenceClient:
+    """A client of the inference service where KEYPRINT_INFERENCE_ADDRESS says that it is."""
+    return InferenceClient(os.environ.get("KEYPRINT_INFERENCE_ADDRESS", "127.0.0.1:50053"))
+
+
+def say(text: str) -> None:
+    """Tells people something that scripts need not read."""
+    typer.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Prints JSON on one line; messages as every surface shows them."""
+    if isinstance(value, Message):
+        value = to_dict(value)
+    typer.echo(json.dumps(value))
+
+
+def enum_name(message: Message, field: str) -> str:
+    """The value of an enum field as every surface shows it: READY."""
+    name: str = to_dict(message)[field]
+    return name
+
+
+def output() -> Console:
+    """Standard output; wide where it is no terminal, so that nothing is cut off in a file."""
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _FILE_WIDTH
+    return console
+
+
+def plain(text: str) -> Text:
+    """Text of strangers for a table: no markup ("[backspace]" is none), nothing that would steer the terminal."""
+    return Text("".join(one if one.isprintable() else repr(one)[1:-1] for one in text))
+
+
+def add_row(table: Table, *cells: object) -> None:
+    """Adds a row of plain cells to a table."""
+    table.add_row(*(plain(str(cell)) for cell in cells))
+
+
+@contextmanager
+def progress_bar(text: str, total: float | None) -> Iterator[tuple[Progress, Any]]:
+    """A bar on standard error that goes away when it is done; `total` None where the end is unknown.
+
+    Where that is no terminal there is none.
+    """
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        *((BarColumn(), TaskProgressColumn()) if total is not None else ()),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield progress, progress.add_task(text, total=total)

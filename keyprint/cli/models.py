@@ -1,0 +1,119 @@
+"""keyprint models: what was trained, and how good it is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from keyprint.cli.comparison import print_comparison
+from keyprint.cli.console import AsJson, add_row, enum_name, output, print_json, training
+from keyprint.cli.train import Holdout, Seed, Split, SplitName, read_share
+from keyprint.jsonform import to_dict
+from keyprint.v1 import training_pb2
+
+app = typer.Typer(no_args_is_help=True, help="See, compare and keep models.")
+
+Reference = Annotated[str, typer.Argument(help="name (its newest version), name@version or name@alias.")]
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """All models, newest first."""
+    with training() as client:
+        found = list(client.list_models())
+    if as_json:
+        print_json([to_dict(one) for one in found])
+        return
+    table = Table("model", "aliases", "learner", "dataset", "users", "accuracy", "trained at")
+    for one in found:
+        add_row(
+            table,
+            f"{one.name}@{one.version}",
+            ", ".join(one.aliases),
+            one.learner,
+            one.dataset,
+            f"{len(one.users):,}",
+            f"{one.evaluation.accuracy:.1%}",
+            one.created_at.ToDatetime().isoformat(sep=" ", timespec="seconds"),
+        )
+    output().print(table)
+
+
+@app.command()
+def show(model: Reference, as_json: AsJson = False) -> None:
+    """One model: what it learned from, how, and how good it is on its own hold-out."""
+    with training() as client:
+        found = client.get_model(model)
+    if as_json:
+        print_json(found)
+        return
+    _print_model(found)
+
+
+@app.command()
+def compare(
+    dataset: Annotated[str, typer.Argument(help="Dataset id.")],
+    holdout: Holdout = "0.2",
+    split: SplitName = Split.late,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Every model on one hold-out of a dataset, best first."""
+    share = read_share(holdout)
+    with training() as client, Console(stderr=True).status("Evaluating"):
+        comparison = client.compare_models(dataset, share, split.value_of_proto, seed)
+    if as_json:
+        print_json(comparison)
+        return
+    print_comparison(comparison)
+
+
+@app.command()
+def alias(model: Reference, alias: Annotated[str, typer.Argument(help="The alias; not all digits.")]) -> None:
+    """Point an alias at a version: `keyprint models alias NAME@VERSION ALIAS`."""
+    with training() as client:
+        found = client.set_model_alias(model, alias)
+    typer.echo(f"{found.name}@{alias} is {found.name}@{found.version}.")
+
+
+@app.command()
+def delete(model: Reference) -> None:
+    """Delete a model; a bare name deletes all its versions."""
+    with training() as client:
+        client.delete_model(model)
+
+
+def _print_model(model: training_pb2.Model) -> None:
+    table = Table(show_header=False)
+    measured = model.evaluation
+    rows = {
+        "model": f"{model.name}@{model.version}",
+        "aliases": ", ".join(model.aliases),
+        "learner": model.learner,
+        "parameters": _pairs({name: f"{value:g}" for name, value in model.params.items() if isinstance(value, float)}),
+        "features": f"{model.feature_set.name} {model.feature_set.version}"
+        + (", with release times" if model.release_times else ""),
+        "phrase": model.phrase,
+        "users": f"{len(model.users):,}",
+        "dataset": f"{model.dataset}, fingerprint {model.fingerprint}",
+        "trained on": f"{model.training_attempts:,} attempts in {model.fit_seconds:.1f} s, seed {model.seed}",
+        "hold-out": f"{enum_name(model, 'split').lower()} {model.holdout:.0%}, {measured.attempts:,} attempts",
+        "accuracy": f"{measured.accuracy:.1%} ({measured.accuracy_low:.1%} - {measured.accuracy_high:.1%})",
+        "precision, recall, F1": f"{measured.macro_precision:.1%}, {measured.macro_recall:.1%}, "
+        f"{measured.macro_f1:.1%}, means over users",
+        "equal error rate": f"{measured.equal_error_rate:.1%}",
+        "size": f"{model.size_kib:,} KiB",
+        "digest": model.digest,
+        "libraries": _pairs(dict(model.libraries)),
+    }
+    for name, value in rows.items():
+        if value:
+            add_row(table, name, value)
+    output().print(table)
+
+
+def _pairs(values: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(values.items()))

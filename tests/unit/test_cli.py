@@ -1,0 +1,516 @@
+"""The command line against stand-ins for the services: what it sends, what it prints, how it exits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+import pyarrow as pa
+import pytest
+from google.protobuf import empty_pb2
+
+from keyprint import cli, errors, rpc
+from keyprint.arrow import to_ipc
+from keyprint.v1 import (
+    attempts_pb2,
+    inference_pb2,
+    inference_pb2_grpc,
+    ingest_pb2,
+    ingest_pb2_grpc,
+    training_pb2,
+    training_pb2_grpc,
+)
+
+# ruff: noqa: N802 - the stand-ins' methods have gRPC's names
+
+Context = grpc.ServicerContext
+Dataset = ingest_pb2.Dataset
+Job = training_pb2.TrainingJob
+
+
+@dataclass
+class Ingest(ingest_pb2_grpc.IngestServiceServicer):
+    """One dataset, and a note of what was asked."""
+
+    dataset: ingest_pb2.Dataset = field(
+        default_factory=lambda: Dataset(
+            id="ds_1", state=Dataset.STATE_READY, source_url="http://x/", attempts=3, valid_attempts=2, documents=1
+        )
+    )
+    asked: list[Any] = field(default_factory=list)
+
+    def CreateDataset(self, request: ingest_pb2.CreateDatasetRequest, context: Context) -> Dataset:
+        self.asked.append(request)
+        if not request.url.startswith("http"):
+            raise errors.InvalidArgument("URL_INVALID", "The url must be http or https.", "url")
+        return Dataset(id=self.dataset.id, state=Dataset.STATE_IMPORTING)
+
+    def UploadDataset(self, request_iterator: Iterator[Any], context: Context) -> Dataset:
+        self.asked.extend(request_iterator)
+        return self.dataset
+
+    def GetDataset(self, request: ingest_pb2.GetDatasetRequest, context: Context) -> Dataset:
+        if request.dataset != self.dataset.id:
+            raise errors.NotFound("DATASET_NOT_FOUND", f"There is no dataset {request.dataset!r}.", "dataset")
+        return self.dataset
+
+    def WatchDataset(self, request: ingest_pb2.WatchDatasetRequest, context: Context) -> Iterator[Dataset]:
+        yield Dataset(id=self.dataset.id, state=Dataset.STATE_IMPORTING, documents=1)
+        yield self.dataset
+
+    def ListDatasets(
+        self, request: ingest_pb2.ListDatasetsRequest, context: Context
+    ) -> ingest_pb2.ListDatasetsResponse:
+        if not request.page_token:
+            return ingest_pb2.ListDatasetsResponse(datasets=[self.dataset], next_page_token="2")
+        return ingest_pb2.ListDatasetsResponse(datasets=[Dataset(id="ds_0", state=Dataset.STATE_FAILED)])
+
+    def ListRecords(self, request: ingest_pb2.ListRecordsRequest, context: Context) -> ingest_pb2.ListRecordsResponse:
+        rows = [
+            ingest_pb2.Record(user="[red]ann", character="B", hold_ms=90.04),
+            ingest_pb2.Record(user="ann", character="[backspace]", character_index=1),
+        ]
+        return ingest_pb2.ListRecordsResponse(records=rows[: request.page_size])
+
+    def DeleteDataset(self, request: ingest_pb2.DeleteDatasetRequest, context: Context) -> empty_pb2.Empty:
+        self.asked.append(request)
+        return empty_pb2.Empty()
+
+
+@dataclass
+class Training(training_pb2_grpc.TrainingServiceServicer):
+    """One job and its model."""
+
+    ending: training_pb2.TrainingJob = field(default_factory=lambda: Job(state=Job.STATE_SUCCEEDED))
+    asked: list[Any] = field(default_factory=list)
+
+    def CreateTrainingJob(self, request: training_pb2.CreateTrainingJobRequest, context: Context) -> Job:
+        self.asked.append(request)
+        if request.model == "taken":
+            raise errors.AlreadyExists("MODEL_NAME_TAKEN", "There is a model 'taken'.", "model")
+        return Job(id="job_1", state=Job.STATE_PENDING, model=request.model, version=1, learner=request.learner)
+
+    def WatchTrainingJob(self, request: training_pb2.WatchTrainingJobRequest, context: Context) -> Iterator[Job]:
+        yield Job(id="job_1", state=Job.STATE_RUNNING, progress=0.5, stage="fitting", model="m", version=1)
+        ending = Job(id="job_1", progress=1, stage="done", model="m", version=1)
+        ending.MergeFrom(self.ending)
+        yield ending
+
+    def GetModel(self, request: training_pb2.GetModelRequest, context: Context) -> training_pb2.Model:
+        if request.model not in ("m", "m@1"):
+            raise errors.NotFound("MODEL_NOT_FOUND", f"There is no model {request.model!r}.", "model")
+        return training_pb2.Model(name="m", version=1, phrase="hi there", users=["ann"], training_attempts=1234)
+
+    def ListModels(self, request: training_pb2.ListModelsRequest, context: Context) -> training_pb2.ListModelsResponse:
+        model = training_pb2.Model(name="m", version=1, aliases=["best"], users=["ann"])
+        model.evaluation.accuracy = 0.5
+        return training_pb2.ListModelsResponse(models=[model])
+
+    def CompareModels(self, request: training_pb2.CompareModelsRequest, context: Context) -> training_pb2.Comparison:
+        self.asked.append(request)
+        figures = training_pb2.Evaluation(accuracy=0.956, accuracy_low=0.9, accuracy_high=0.99, macro_f1=0.955)
+        return training_pb2.Comparison(
+            dataset=request.dataset,
+            holdout=request.holdout,
+            split=attempts_pb2.SPLIT_LATE,
+            attempts=180,
+            rows=[
+                training_pb2.ComparisonRow(name="m", version=1, learner="adaboost", evaluation=figures),
+                training_pb2.ComparisonRow(
+                    name="old", version=3, learner="lstm", error=attempts_pb2.Error(reason="OTHER_PHRASE")
+                ),
+            ],
+        )
+
+    def SetModelAlias(self, request: training_pb2.SetModelAliasRequest, context: Context) -> training_pb2.Model:
+        self.asked.append(request)
+        return training_pb2.Model(name="m", version=7)
+
+    def DeleteModel(self, request: training_pb2.DeleteModelRequest, context: Context) -> empty_pb2.Empty:
+        self.asked.append(request)
+        return empty_pb2.Empty()
+
+
+@dataclass
+class Inference(inference_pb2_grpc.InferenceServiceServicer):
+    """Always says that it was Ann."""
+
+    users: list[str] = field(default_factory=lambda: ["ann", "bob", ""])
+    asked: list[Any] = field(default_factory=list)
+
+    def PredictDataset(
+        self, request: inference_pb2.PredictDatasetRequest, context: Context
+    ) -> Iterator[attempts_pb2.RecordBatch]:
+        self.asked.append(request)
+        for number, user in enumerate(self.users):
+            yield attempts_pb2.RecordBatch(ipc=to_ipc(_row(number, user)))
+        if request.model == "breaks":
+            raise errors.FailedPrecondition("OTHER_PHRASE", "The dataset has another phrase.", "dataset")
+
+    def Identify(self, request: inference_pb2.IdentifyRequest, context: Context) -> inference_pb2.IdentifyResponse:
+        self.asked.append(request)
+        if len(request.attempt.character) < 2:
+            return inference_pb2.IdentifyResponse(
+                model="m@1", decision=inference_pb2.DECISION_INVALID, reason="PHRASE_MISMATCH"
+            )
+        return inference_pb2.IdentifyResponse(
+            model="m@1",
+            decision=inference_pb2.DECISION_IDENTIFIED,
+            candidates=[inference_pb2.Candidate(user="ann", probability=0.875)],
+        )
+
+
+def _row(number: int, user: str) -> pa.RecordBatch:
+    return pa.record_batch(
+        {
+            "attempt": pa.array([number], pa.uint32()),
+            "predicted_user": [user],
+            "probability": [0.5 if user else None],
+            "decision": ["IDENTIFIED" if user else "INVALID"],
+            "reason": ["" if user else "EMPTY"],
+        }
+    )
+
+
+@dataclass
+class Services:
+    """The stand-ins."""
+
+    ingest: Ingest = field(default_factory=Ingest)
+    training: Training = field(default_factory=Training)
+    inference: Inference = field(default_factory=Inference)
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+    stand_ins = Services()
+    server = rpc.Server("127.0.0.1:0", [])
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(stand_ins.ingest, server.grpc_server)
+    training_pb2_grpc.add_TrainingServiceServicer_to_server(stand_ins.training, server.grpc_server)
+    inference_pb2_grpc.add_InferenceServiceServicer_to_server(stand_ins.inference, server.grpc_server)
+    server.start()
+    for part in ("INGEST", "TRAINING", "INFERENCE"):
+        monkeypatch.setenv(f"KEYPRINT_{part}_ADDRESS", f"127.0.0.1:{server.port}")
+    yield stand_ins
+    server.stop(0)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def keyprint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["keyprint", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = capsys.readouterr()
+        code = ended.value.code
+        # As the interpreter does with a sentence.
+        return Result(0 if code is None else 1 if isinstance(code, str) else int(code), told.out, _said(code, told.err))
+
+    return run
+
+
+def _said(code: object, err: str) -> str:
+    return f"{err}{code}\n" if isinstance(code, str) else err
+
+
+def test_create_follows_the_import_to_its_end(services: Services, keyprint: Run) -> None:
+    result = keyprint("datasets", "create", "http://x/", "--phrase", "hi", "--min-attempts", "5")
+    assert result.status == 0
+    assert "ds_1" in result.out
+    assert "READY" in result.out
+    asked = services.ingest.asked[0]
+    assert (asked.url, asked.phrase, asked.min_attempts) == ("http://x/", "hi", 5)
+
+
+def test_an_incomplete_dataset_tells_why_and_exits_with_0(services: Services, keyprint: Run) -> None:
+    services.ingest.dataset.state = Dataset.STATE_INCOMPLETE
+    services.ingest.dataset.error.CopyFrom(
+        attempts_pb2.Error(reason="DOCUMENT_NOT_FOUND", message="http://x/2 is not there (404).", field="url")
+    )
+    result = keyprint("datasets", "create", "http://x/")
+    assert result.status == 0
+    assert "INCOMPLETE" in result.out
+    assert "http://x/2 is not there (404). [DOCUMENT_NOT_FOUND]" in result.out
+
+
+def test_a_failed_import_exits_with_1_and_json_stays_whole(services: Services, keyprint: Run) -> None:
+    services.ingest.dataset.state = Dataset.STATE_FAILED
+    services.ingest.dataset.error.CopyFrom(attempts_pb2.Error(reason="NOT_JSON", message="It is not JSON."))
+    result = keyprint("datasets", "create", "http://x/", "--json")
+    assert result.status == 1
+    assert json.loads(result.out)["error"]["reason"] == "NOT_JSON"
+
+
+def test_a_refusal_is_one_sentence_with_reason_and_field(services: Services, keyprint: Run) -> None:
+    result = keyprint("datasets", "create", "ftp://x/")
+    assert result.status == 1
+    assert result.err.splitlines()[-1] == "error: The url must be http or https. [URL_INVALID, url]"
+    assert result.out == ""
+
+
+def test_files_are_sent_in_order(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    first, second = tmp_path / "b.json", tmp_path / "a.json"
+    first.write_bytes(b"1" * (2**20 + 1))
+    second.write_bytes(b"")
+    assert keyprint("datasets", "create", str(first), str(second), "--phrase", "hi").status == 0
+    header, *pieces = services.ingest.asked
+    assert header.header.phrase == "hi"
+    sent = [(piece.piece.name, len(piece.piece.content)) for piece in pieces]
+    assert sent == [(str(first), 2**20), (str(first), 1), (str(second), 0)]
+
+
+def test_a_file_that_is_not_there_is_named(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    there = tmp_path / "a.json"
+    there.write_text("{}")
+    result = keyprint("datasets", "create", str(there), str(tmp_path / "b.json"))
+    assert result.status == 1
+    assert "b.json is no file" in result.err
+    assert "[FILE_NOT_FOUND, sources]" in result.err
+
+
+def test_datasets_are_listed_over_all_pages(services: Services, keyprint: Run) -> None:
+    assert [one["id"] for one in json.loads(keyprint("datasets", "list", "--json").out)] == ["ds_1", "ds_0"]
+    table = keyprint("datasets", "list").out
+    assert "ds_1" in table
+    assert "FAILED" in table
+
+
+def test_records_show_labels_and_keys_as_they_are(services: Services, keyprint: Run) -> None:
+    table = keyprint("datasets", "records", "ds_1").out
+    assert "[red]ann" in table
+    assert "[backspace]" in table
+    assert "90.0" in table
+    assert len(json.loads(keyprint("datasets", "records", "ds_1", "--first-n", "1", "--json").out)) == 1
+
+
+def test_deleting_names_the_dataset(services: Services, keyprint: Run) -> None:
+    assert keyprint("datasets", "delete", "ds_1").status == 0
+    assert services.ingest.asked[0].dataset == "ds_1"
+
+
+TRAIN = ("train", "ds_1", "--learner", "adaboost", "--model", "m")
+
+
+def test_training_says_that_it_has_started_and_ends_with_a_comparison(services: Services, keyprint: Run) -> None:
+    result = keyprint(*TRAIN, "--holdout", "0.25", "--param", "rounds=50", "--seed", "7", "--split", "random")
+    assert result.status == 0
+    assert "Training has started: job_1 makes m@1 with adaboost." in result.err
+    assert "95.6%" in result.out
+    assert "OTHER_PHRASE" in result.out
+    job, comparison = services.training.asked
+    assert (job.holdout, job.seed, dict(job.params)) == (0.25, 7, {"rounds": 50.0})
+    assert job.split == comparison.split == attempts_pb2.SPLIT_RANDOM
+    assert (comparison.holdout, comparison.seed) == (0.25, 7)
+
+
+def test_training_as_json_gives_job_model_and_comparison(services: Services, keyprint: Run) -> None:
+    found = json.loads(keyprint(*TRAIN, "--json").out)
+    assert found["job"]["state"] == "SUCCEEDED"
+    assert found["model"]["name"] == "m"
+    assert [row["name"] for row in found["comparison"]["rows"]] == ["m", "old"]
+
+
+def test_no_wait_prints_the_job_and_leaves(services: Services, keyprint: Run) -> None:
+    assert keyprint(*TRAIN, "--no-wait").out == "job_1\n"
+
+
+@pytest.mark.parametrize("holdout", ["abc", "0", "1", "-0.1", "nan", "inf", ""])
+def test_a_holdout_that_is_none_has_the_reason_that_it_has_everywhere(
+    services: Services, keyprint: Run, holdout: str
+) -> None:
+    result = keyprint(*TRAIN, f"--holdout={holdout}")
+    assert result.status == 1
+    assert result.err.endswith("[HOLDOUT_OUT_OF_RANGE, holdout]\n")
+    assert services.training.asked == []
+    assert keyprint("models", "compare", "ds_1", f"--holdout={holdout}").err == result.err
+
+
+@pytest.mark.parametrize(
+    ("param", "name"), [("rounds", "params.rounds"), ("rounds=many", "params.rounds"), ("=1", "params")]
+)
+def test_a_parameter_that_is_none_is_refused(services: Services, keyprint: Run, param: str, name: str) -> None:
+    result = keyprint(*TRAIN, "--param", param)
+    assert result.status == 1
+    assert result.err.endswith(f"[PARAMETER_INVALID, {name}]\n")
+
+
+def test_a_taken_name_is_told(services: Services, keyprint: Run) -> None:
+    result = keyprint("train", "ds_1", "--learner", "adaboost", "--model", "taken")
+    assert (result.status, result.err) == (1, "error: There is a model 'taken'. [MODEL_NAME_TAKEN, model]\n")
+
+
+def test_a_job_that_fails_exits_with_1_and_says_why(services: Services, keyprint: Run) -> None:
+    services.training.ending = Job(
+        state=Job.STATE_FAILED, error=attempts_pb2.Error(reason="NOT_ENOUGH_USERS", message="Two are needed.")
+    )
+    result = keyprint(*TRAIN)
+    assert result.status == 1
+    assert result.err.endswith("error: Two are needed. [NOT_ENOUGH_USERS]\n")
+    assert result.out == ""
+
+
+def test_a_job_that_somebody_cancels_exits_with_1(services: Services, keyprint: Run) -> None:
+    services.training.ending = Job(state=Job.STATE_CANCELLED)
+    assert keyprint(*TRAIN).err.endswith("[JOB_CANCELLED, job]\n")
+
+
+def test_models_are_listed_shown_and_compared(services: Services, keyprint: Run) -> None:
+    assert "m@1" in keyprint("models", "list").out
+    assert json.loads(keyprint("models", "list", "--json").out)[0]["aliases"] == ["best"]
+    shown = keyprint("models", "show", "m").out
+    assert "1,234 attempts" in shown
+    assert "hi there" in shown
+    assert json.loads(keyprint("models", "compare", "ds_1", "--json").out)["attempts"] == 180
+
+
+def test_models_get_aliases_and_are_deleted(services: Services, keyprint: Run) -> None:
+    assert keyprint("models", "alias", "m@7", "best").out == "m@best is m@7.\n"
+    assert keyprint("models", "delete", "m").status == 0
+    aliased, deleted = services.training.asked
+    assert (aliased.model, aliased.alias, deleted.model) == ("m@7", "best", "m")
+
+
+def test_predictions_are_one_row_per_attempt_in_order(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out.csv"
+    result = keyprint("predict", "m", "ds_1", "--csv", str(path))
+    assert result.status == 0
+    assert "3 rows" in result.out
+    assert path.read_text() == (
+        "attempt,predicted_user,probability,decision,reason\n"
+        "0,ann,0.5,IDENTIFIED,\n"
+        "1,bob,0.5,IDENTIFIED,\n"
+        "2,,,INVALID,EMPTY\n"
+    )
+    assert [one.name for one in path.parent.iterdir()] == ["out.csv"]
+
+
+def test_labels_with_commas_and_quotes_survive_the_csv(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    services.inference.users = ['x, "the" y', "plain"]
+    assert keyprint("predict", "m", "ds_1", "--csv", str(tmp_path / "out.csv")).status == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))
+    assert [row["predicted_user"] for row in rows] == services.inference.users
+
+
+def test_keystroke_rows_are_asked_for(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    keyprint("predict", "m", "ds_1", "--csv", str(tmp_path / "out.csv"), "--rows", "keystrokes")
+    assert services.inference.asked[0].rows == inference_pb2.PredictDatasetRequest.ROWS_KEYSTROKES
+
+
+def test_predicting_a_url_imports_it_with_the_models_phrase(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    assert keyprint("predict", "m", "http://x/test.json", "--csv", str(tmp_path / "out.csv"), "--json").status == 0
+    assert services.ingest.asked[0].phrase == "hi there"
+    assert services.inference.asked[0].dataset == "ds_1"
+
+
+def test_a_prediction_that_breaks_leaves_the_file_as_it_was(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("before")
+    result = keyprint("predict", "breaks", "ds_1", "--csv", str(path))
+    assert result.status == 1
+    assert result.err.endswith("[OTHER_PHRASE, dataset]\n")
+    assert path.read_text() == "before"
+    assert [one.name for one in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_csv_that_cannot_be_written_is_named(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = keyprint("predict", "m", "ds_1", "--csv", str(tmp_path / "file" / "out.csv"))
+    assert result.status == 1
+    assert result.err.endswith("[FILE_NOT_WRITABLE, csv]\n")
+
+
+ATTEMPT = [
+    {"typed_at": "2024-01-01T00:00:00.000001", "character": "h", "released_at": "2024-01-01T00:00:00.1"},
+    {"typed_at": "2024-01-01T00:00:00.2", "character": "i"},
+]
+
+
+def test_identify_sends_the_attempt_of_a_file(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    path = tmp_path / "attempt.json"
+    path.write_text(json.dumps(ATTEMPT))
+    result = keyprint("identify", "m", str(path), "--candidates", "3")
+    assert result.status == 0
+    assert "IDENTIFIED" in result.out
+    assert "0.8750" in result.out
+    asked = services.inference.asked[0]
+    assert asked.candidates == 3
+    assert list(asked.attempt.character) == ["h", "i"]
+    assert asked.attempt.pressed_at[1] - asked.attempt.pressed_at[0] == 199_999
+    assert asked.attempt.released_at[1] == -1
+
+
+def test_an_attempt_from_standard_input_that_is_not_valid_is_an_answer(
+    services: Services, keyprint: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(ATTEMPT[:1]).encode())))
+    result = keyprint("identify", "m", "-", "--json")
+    assert result.status == 0
+    assert json.loads(result.out)["reason"] == "PHRASE_MISMATCH"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "NOT_JSON"),
+        ("{}", "ATTEMPT_INVALID"),
+        ("[1]", "ATTEMPT_INVALID"),
+        ('[{"character": "a"}]', "ATTEMPT_INVALID"),
+    ],
+)
+def test_an_attempt_that_is_none_is_refused(
+    services: Services, keyprint: Run, tmp_path: Path, content: str, reason: str
+) -> None:
+    path = tmp_path / "attempt.json"
+    path.write_text(content)
+    result = keyprint("identify", "m", str(path))
+    assert result.status == 1
+    assert result.err.endswith(f"[{reason}, attempt]\n")
+    assert services.inference.asked == []
+
+
+def test_services_that_do_not_run_are_told(keyprint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYPRINT_INGEST_ADDRESS", "127.0.0.1:1")
+    result = keyprint("datasets", "list")
+    assert result.status == 1
+    assert result.err.endswith("[SERVICE_UNAVAILABLE]\n")
+
+
+def test_words_that_are_off_exit_with_2(keyprint: Run) -> None:
+    assert keyprint("datasets", "create").status == 2
+    assert keyprint("train", "ds_1").status == 2
+    assert keyprint("frobnicate").status == 2
+
+
+def test_a_missing_package_is_told_with_what_brings_it(keyprint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cast(dict[str, Any], sys.modules), "typer", None)
+    monkeypatch.delitem(sys.modules, "keyprint.cli.app", raising=False)
+    result = keyprint("datasets", "list")
+    assert result.status == 1
+    assert "pip install 'keyprint[cli]'" in result.err
+
+
+def test_simulate_prints_the_first_document(keyprint: Run, tmp_path: Path) -> None:
+    result = keyprint("simulate", str(tmp_path), "--users", "2", "--attempts", "3", "--phrase", "hi")
+    assert result.status == 0
+    assert json.loads(Path(result.out.strip()).read_text())["next"] == "user_typist01.json"
