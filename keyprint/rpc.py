@@ -27,6 +27,9 @@ SERVER_THREADS = 64
 WATCH_STREAMS = 48
 """Watch streams held open at once; the threads beyond them answer calls."""
 
+WATCH_SECONDS = 0.2
+"""How often a watched thing is looked at."""
+
 OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
@@ -111,8 +114,10 @@ class WatchSlots:
     def __init__(self, count: int = WATCH_STREAMS) -> None:
         self._slots = threading.BoundedSemaphore(count)
 
-    def watch(self, stream: Iterator[Message]) -> Iterator[Message]:
-        """Yields from `stream` while holding a slot.
+    def watch(
+        self, context: grpc.ServicerContext, look: Callable[[], Message], goes_on: Callable[[Message], bool]
+    ) -> Iterator[Message]:
+        """Yields what `look` sees, now and whenever that changed, as long as it `goes_on` and the caller is there.
 
         Raises:
             ResourceExhausted: all slots are taken.
@@ -120,9 +125,23 @@ class WatchSlots:
         if not self._slots.acquire(blocking=False):
             raise errors.ResourceExhausted("TOO_MANY_WATCHERS", "Too many watchers at once; try again in a moment.")
         try:
-            yield from stream
+            yield from _changes(context, look, goes_on)
         finally:
             self._slots.release()
+
+
+def _changes(
+    context: grpc.ServicerContext, look: Callable[[], Message], goes_on: Callable[[Message], bool]
+) -> Iterator[Message]:
+    shown = None
+    while context.is_active():
+        seen = look()
+        if seen != shown:
+            yield seen
+            shown = seen
+        if not goes_on(seen):
+            return
+        time.sleep(WATCH_SECONDS)
 
 
 class Server:

@@ -8,11 +8,11 @@ import os
 from keyprint.rpc import Server
 from keyprint.settings import IngestSettings
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
+from keyprint.workflows import WorkQueue
 from services.ingest.catalogue import Catalogue
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer
-from services.ingest.queue import ImportQueue
 from services.ingest.servicer import IngestServicer
 from services.ingest.store import Store
 
@@ -27,7 +27,10 @@ def main() -> None:
     store = Store(home)
     guard = Guard(settings.ingest_allow_nets)
     importer = Importer(catalogue, store, lambda: Fetcher(guard, FetchLimits()))
-    queue = ImportQueue(importer, catalogue, f"sqlite:///{home / 'workflows.db'}", settings.ingest_concurrency)
+    queue = WorkQueue("ingest", f"sqlite:///{home / 'workflows.db'}", settings.ingest_concurrency, importer.run)
+    # A crash between the catalogue and the queue leaves a dataset that nobody works on.
+    for dataset in catalogue.under_way():
+        queue.put(dataset.id, dataset.runs)
     server = Server(settings.ingest_listen, [ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name])
     # The stubs call every method abstract; uploads and summaries still answer UNIMPLEMENTED.
     servicer = IngestServicer(catalogue, store, queue)  # type: ignore[abstract]

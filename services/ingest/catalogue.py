@@ -8,13 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint, create_engine, event, select, update
-from sqlalchemy.engine import Engine
+from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
 
+from keyprint.database import open_database
 from keyprint.errors import KeyprintError, NotFound
 
 IMPORTING, READY, INCOMPLETE = "IMPORTING", "READY", "INCOMPLETE"
@@ -84,10 +82,7 @@ class Catalogue:
 
     def __init__(self, url: str) -> None:
         """Opens the database at the SQLAlchemy `url` and brings its tables up to date."""
-        self._engine = create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _careful)
-        _migrate(self._engine)
+        self._engine = open_database(url, Path(__file__).parent / "migrations")
 
     def close(self) -> None:
         """Lets go of the database."""
@@ -216,19 +211,3 @@ class Catalogue:
         found = self.get(dataset)
         with self._session() as session:
             session.delete(session.get_one(Dataset, found.number))
-
-
-def _careful(connection: object, _: object) -> None:
-    """SQLite: enforce foreign keys, and let readers go on while one writes."""
-    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "busy_timeout = 10000"):
-        cursor = connection.cursor()  # type: ignore[attr-defined]
-        cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-
-def _migrate(engine: Engine) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")

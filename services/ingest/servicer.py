@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import grpc
 from google.protobuf import empty_pb2
 
-from keyprint import arrow
-from keyprint.attempts import DEFAULT_PHRASE
+from keyprint import arrow, checks
 from keyprint.errors import FailedPrecondition, InvalidArgument
 from keyprint.rpc import WatchSlots
 from keyprint.v1 import attempts_pb2, ingest_pb2, ingest_pb2_grpc
+from keyprint.workflows import WorkQueue
 from services.ingest.catalogue import READABLE, UNDER_WAY, Catalogue, Dataset
 from services.ingest.fetch import check_url, without_credentials
 from services.ingest.messages import dataset_message, record_message
-from services.ingest.queue import ImportQueue
 from services.ingest.records import read_records
 from services.ingest.store import Store
 
-MOST_ROWS, USUAL_ROWS = 1000, 100
 MOST_MIN_ATTEMPTS, USUAL_MIN_ATTEMPTS = 100_000, 20
-WATCH_SECONDS = 0.2
 
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """Answers from the catalogue and the store; imports run in the queue."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, queue: ImportQueue) -> None:
+    def __init__(self, catalogue: Catalogue, store: Store, queue: WorkQueue) -> None:
         self._catalogue = catalogue
         self._store = store
         self._queue = queue
@@ -38,11 +34,11 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.CreateDatasetRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.Dataset:
         url = check_url(request.url)
-        phrase = _phrase(request.phrase or DEFAULT_PHRASE)
+        phrase = checks.phrase(request.phrase)
         min_attempts = _min_attempts(request.min_attempts or USUAL_MIN_ATTEMPTS)
         dataset, start = self._catalogue.open_import(url, without_credentials(url), phrase, min_attempts)
         if start:
-            self._queue.put(dataset)
+            self._queue.put(dataset.id, dataset.runs)
         return dataset_message(dataset)
 
     def GetDataset(  # noqa: N802
@@ -53,8 +49,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def ListDatasets(  # noqa: N802
         self, request: ingest_pb2.ListDatasetsRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.ListDatasetsResponse:
-        size = _page_size(request.page_size)
-        before = _page_token(request.page_token) if request.page_token else None
+        size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
         rows = self._catalogue.page(before, size + 1)
         answer = ingest_pb2.ListDatasetsResponse(datasets=[dataset_message(row, False) for row in rows[:size]])
         if len(rows) > size:
@@ -81,13 +76,12 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def WatchDataset(  # noqa: N802
         self, request: ingest_pb2.WatchDatasetRequest, context: grpc.ServicerContext
     ) -> Iterator[ingest_pb2.Dataset]:
-        yield from self._slots.watch(self._changes(request.dataset, context))
+        yield from self._slots.watch(context, lambda: self._look(request.dataset), _is_under_way)
 
     def ListRecords(  # noqa: N802
         self, request: ingest_pb2.ListRecordsRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.ListRecordsResponse:
-        size = _page_size(request.page_size)
-        first = _page_token(request.page_token) if request.page_token else 0
+        size, first = checks.page_size(request.page_size), checks.page_token(request.page_token) or 0
         dataset = self._readable(request.dataset)
         records = [record_message(one) for one in read_records(self._store, dataset, first, size)]
         answer = ingest_pb2.ListRecordsResponse(records=records)
@@ -107,17 +101,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         for batch in self._store.read(dataset.id, len(dataset.documents), trainable):
             yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
 
-    def _changes(self, dataset: str, context: grpc.ServicerContext) -> Iterator[ingest_pb2.Dataset]:
-        shown: ingest_pb2.Dataset | None = None
-        while context.is_active():
-            row = self._catalogue.get(dataset)
-            message = dataset_message(row)
-            if message != shown:
-                yield message
-                shown = message
-            if row.state not in UNDER_WAY:
-                return
-            time.sleep(WATCH_SECONDS)
+    def _look(self, dataset: str) -> ingest_pb2.Dataset:
+        return dataset_message(self._catalogue.get(dataset))
 
     def _readable(self, dataset: str) -> Dataset:
         found = self._catalogue.get(dataset)
@@ -126,12 +111,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 "DATASET_NOT_READY", f"The dataset is {found.state}; it must be READY or INCOMPLETE.", "dataset"
             )
         return found
-
-
-def _phrase(phrase: str) -> str:
-    if not 2 <= len(phrase) <= 256 or not phrase.isprintable():
-        raise InvalidArgument("PHRASE_INVALID", "The phrase must be 2 to 256 printable characters.", "phrase")
-    return phrase
 
 
 def _min_attempts(count: int) -> int:
@@ -144,15 +123,5 @@ def _min_attempts(count: int) -> int:
     return count
 
 
-def _page_size(size: int) -> int:
-    if size > MOST_ROWS:
-        raise InvalidArgument("PAGE_SIZE_INVALID", f"page_size must be 1 to {MOST_ROWS}, and not {size}.", "page_size")
-    return size or USUAL_ROWS
-
-
-def _page_token(token: str) -> int:
-    if not (token.isascii() and token.isdecimal() and len(token) < 16):
-        raise InvalidArgument(
-            "PAGE_TOKEN_INVALID", "page_token must be the next_page_token of the page before.", "page_token"
-        )
-    return int(token)
+def _is_under_way(dataset: ingest_pb2.Dataset) -> bool:
+    return dataset.state in (ingest_pb2.Dataset.STATE_IMPORTING, ingest_pb2.Dataset.STATE_CANCELLING)

@@ -1,0 +1,52 @@
+"""Fields that more than one service takes, checked."""
+
+from __future__ import annotations
+
+from keyprint.attempts import DEFAULT_PHRASE
+from keyprint.errors import InvalidArgument
+
+MOST_ROWS, USUAL_ROWS = 1000, 100
+SHORTEST_PHRASE, LONGEST_PHRASE = 2, 256
+_LONGEST_TOKEN = 15
+
+
+def phrase(text: str) -> str:
+    """A phrase; the default one where none is given.
+
+    Raises:
+        InvalidArgument: too short, too long, or not printable.
+    """
+    text = text or DEFAULT_PHRASE
+    if not SHORTEST_PHRASE <= len(text) <= LONGEST_PHRASE or not text.isprintable():
+        raise InvalidArgument(
+            "PHRASE_INVALID",
+            f"The phrase must be {SHORTEST_PHRASE} to {LONGEST_PHRASE} printable characters.",
+            "phrase",
+        )
+    return text
+
+
+def page_size(size: int) -> int:
+    """Rows of a page; the usual number where none is given.
+
+    Raises:
+        InvalidArgument: too many.
+    """
+    if size > MOST_ROWS:
+        raise InvalidArgument("PAGE_SIZE_INVALID", f"page_size must be 1 to {MOST_ROWS}, and not {size}.", "page_size")
+    return size or USUAL_ROWS
+
+
+def page_token(token: str) -> int | None:
+    """Where a page begins; None for the first.
+
+    Raises:
+        InvalidArgument: it is none that a page before could have given.
+    """
+    if not token:
+        return None
+    if not (token.isascii() and token.isdecimal() and len(token) <= _LONGEST_TOKEN):
+        raise InvalidArgument(
+            "PAGE_TOKEN_INVALID", "page_token must be the next_page_token of the page before.", "page_token"
+        )
+    return int(token)

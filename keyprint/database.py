@@ -1,0 +1,31 @@
+"""A service's own database: opened, and brought up to date with the service's migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Engine
+
+
+def open_database(url: str, migrations: Path) -> Engine:
+    """Opens the database at the SQLAlchemy `url` and runs the Alembic scripts of `migrations` that it lacks."""
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _careful)
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return engine
+
+
+def _careful(connection: object, _: object) -> None:
+    """SQLite: enforce foreign keys, and let readers go on while one writes."""
+    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "busy_timeout = 10000"):
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()

@@ -1,0 +1,51 @@
+"""Long work as durable workflows: queued, run a few at a time, and gone on with after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dbos import DBOS, SetWorkflowID
+
+_POLL_SECONDS = 0.1
+
+
+class WorkQueue:
+    """The one DBOS instance of a process, with one queue of one kind of work."""
+
+    def __init__(self, name: str, database: str, concurrency: int, work: Callable[[str], None]) -> None:
+        """Launches DBOS, which also takes up what a crash left running.
+
+        Args:
+            name: of the service; it is the executor's id and the queue's name too.
+            database: SQLAlchemy URL of DBOS's own tables.
+            concurrency: pieces of work that run at once.
+            work: does the work on the thing of this id, from wherever it stopped; it records the outcome itself.
+        """
+        DBOS(
+            config={
+                "name": f"keyprint-{name}",
+                "system_database_url": database,
+                # Recovery picks up the work of the same executor and version only, so both are fixed.
+                "executor_id": name,
+                "application_version": "1",
+                "run_migrations": True,
+            }
+        )
+
+        @DBOS.step(name="work")
+        def step(thing: str) -> None:
+            work(thing)
+
+        @DBOS.workflow(name="work_on")
+        def workflow(thing: str) -> None:
+            step(thing)
+
+        self._name = name
+        self._workflow = workflow
+        DBOS.launch()
+        DBOS.register_queue(name, worker_concurrency=concurrency, polling_interval_sec=_POLL_SECONDS)
+
+    def put(self, thing: str, run: int = 1) -> None:
+        """Queues the work on a thing; the same run of it is queued once, however often it is put."""
+        with SetWorkflowID(f"{thing}-{run}"):
+            DBOS.enqueue_workflow(self._name, self._workflow, thing)
