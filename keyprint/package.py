@@ -112,6 +112,11 @@ def read(directory: Path) -> Package:
         raise ValueError(f"The package in {directory.name} is not complete: {error}.") from error
 
 
+def read_metrics(directory: Path) -> dict[str, Any]:
+    """How the model did on its hold-out, as `write` was given it."""
+    return _load(directory / "metrics.json")
+
+
 def _load(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     version = content.pop("schema_version", None)

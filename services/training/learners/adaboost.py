@@ -1,42 +1,115 @@
-"""AdaBoost of deep trees: scikit-learn's SAMME to train, one ONNX node to serve."""
+"""AdaBoost of deep trees: scikit-learn's trees and estimator, one ONNX node to serve."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
-from sklearn.ensemble import AdaBoostClassifier
-from sklearn.tree import DecisionTreeClassifier
 
 from keyprint.features import Matrix
 from keyprint.package import INPUT, OUTPUT
+from services.training.learners.learner import Examples, Learner, Logits, Parameter, Report, Step
 
-Labels = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    from sklearn.ensemble import AdaBoostClassifier
+    from sklearn.tree import DecisionTreeClassifier
 
 _OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
 _IR_VERSION = 10
 
 
-def fit(
-    features: Matrix, labels: Labels, trees: int, depth: int, learning_rate: float, seed: int
-) -> AdaBoostClassifier:
-    """Boosts `trees` trees of `depth`, each split choosing among √F features.
+@dataclass(frozen=True)
+class Boosted:
+    """What a fit gives: scikit-learn's own estimator."""
 
-    Args:
-        features: float32[n, F].
-        labels: int64[n], 0 to K - 1, every one of them at least once.
-        learning_rate: shrinks each tree's weight.
-        seed: of every random choice.
+    estimator: AdaBoostClassifier
+
+    def logits(self, features: Matrix) -> Logits:
+        """Logs of scikit-learn's probabilities: a softmax gives them back, and none of them is ever zero."""
+        return np.asarray(np.log(self.estimator.predict_proba(features)), np.float64)
+
+    def graph(self, temperature: float) -> onnx.ModelProto:
+        """One tree ensemble, one multiplication, one softmax."""
+        return to_onnx(self.estimator, temperature)
+
+    def save(self, directory: Path) -> None:
+        """Writes `estimator.skops`, which skops reads without trusting any type of ours."""
+        from skops import io
+
+        io.dump(self.estimator, directory / "estimator.skops")
+
+
+def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Report) -> Boosted:
+    """Boosts by resampling (Freund & Schapire 1997, section 3.1) with SAMME's weights (Zhu et al. 2009).
+
+    Each tree learns from a sample drawn by weight, where scikit-learn's own loop hands over the weights: a deep tree
+    that sees every attempt makes no mistake on them, and boosting would be over with the first one.
     """
-    base = DecisionTreeClassifier(max_depth=depth, max_features="sqrt")
-    boosted = AdaBoostClassifier(base, n_estimators=trees, learning_rate=learning_rate, random_state=seed)
-    return boosted.fit(features, labels)
+    from sklearn.ensemble import AdaBoostClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    features, labels = examples.features(examples.attempts), examples.labels
+    trees, depth, rate = int(params["trees"]), int(params["depth"]), params["learning_rate"]
+    count, users = len(labels), examples.users
+    rng = np.random.default_rng(seed)
+    weights, votes = np.full(count, 1.0 / count), np.zeros((count, users))
+    grown: list[DecisionTreeClassifier] = []
+    says: list[float] = []
+    errors: list[float] = []
+    for number in range(1, trees + 1):
+        drawn = np.bincount(rng.choice(count, count, p=weights), minlength=count)
+        tree = DecisionTreeClassifier(max_depth=depth, max_features="sqrt", random_state=int(rng.integers(2**31))).fit(
+            features, labels, sample_weight=drawn
+        )
+        answers = tree.predict(features)
+        wrong = answers != labels
+        error = float(weights[wrong].sum())
+        say = rate * _say(error, count, users)
+        weights *= np.exp(say * wrong)
+        weights /= weights.sum()
+        votes[np.arange(count), answers] += say
+        grown.append(tree)
+        says.append(say)
+        errors.append(error)
+        report(Step(number, trees, accuracy=float((votes.argmax(axis=1) == labels).mean())))
+    boosted = AdaBoostClassifier(grown[0], n_estimators=trees, learning_rate=rate, random_state=seed)
+    boosted.classes_, boosted.n_classes_ = np.arange(users), users
+    boosted.n_features_in_ = features.shape[1]
+    boosted.estimators_, boosted.estimator_weights_, boosted.estimator_errors_ = grown, np.array(says), np.array(errors)
+    return Boosted(boosted)
 
 
-def to_onnx(boosted: AdaBoostClassifier) -> onnx.ModelProto:
+def _say(error: float, count: int, users: int) -> float:
+    """The weight of a tree's vote, as if it had half an attempt wrong at least and beat chance by as much.
+
+    It is then above 0 and finite, and the next sample differs from this one anyway.
+    """
+    least = 0.5 / count
+    kept = min(max(error, least), 1 - 1 / users - least)
+    return float(np.log((1 - kept) / kept) + np.log(users - 1))
+
+
+ADABOOST = Learner(
+    name="adaboost",
+    title="AdaBoost",
+    description="Boosted decision trees: quick to train, fastest to answer, good from a few dozen attempts per user.",
+    parameters=(
+        Parameter("trees", "Boosting rounds, one tree each.", "integer", 400, 1, 2000),
+        Parameter("depth", "Most decisions between a tree's root and a leaf.", "integer", 24, 1, 64),
+        Parameter("learning_rate", "How much of its weight each tree's vote keeps.", "number", 0.5, 0.01, 2),
+    ),
+    fit=fit,
+    libraries=("scikit-learn", "skops"),
+)
+
+
+def to_onnx(boosted: AdaBoostClassifier, temperature: float = 1.0) -> onnx.ModelProto:
     """The ensemble as a graph from features float32[N, F] to probabilities float32[N, K].
 
     SAMME's probabilities are softmax(d / (K - 1)) with d = (v - (W - v) / (K - 1)) / W, where v[k] sums the weights of
@@ -46,7 +119,7 @@ def to_onnx(boosted: AdaBoostClassifier) -> onnx.ModelProto:
     """
     classes = len(boosted.classes_)
     weights = boosted.estimator_weights_[: len(boosted.estimators_)]
-    scale = float(classes / ((classes - 1) ** 2 * weights.sum()))
+    scale = float(classes / ((classes - 1) ** 2 * weights.sum() * temperature))
     graph = helper.make_graph(
         [
             helper.make_node(

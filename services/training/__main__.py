@@ -1,0 +1,51 @@
+"""Runs the training service: python -m services.training"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from keyprint.rpc import Server, channel
+from keyprint.settings import TrainingSettings
+from keyprint.v1 import ingest_pb2_grpc, training_pb2, training_pb2_grpc
+from keyprint.workflows import WorkQueue
+
+
+def main() -> None:
+    """Builds everything once and serves until SIGTERM or SIGINT."""
+    settings = TrainingSettings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    home = (settings.home / "training").resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    # BentoML reads both while it is imported; unasked it writes into the user's home and reports its use.
+    os.environ |= {"BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+
+    from services.training.compare import Comparer
+    from services.training.jobs import Jobs
+    from services.training.models import Models
+    from services.training.runner import Runner
+    from services.training.servicer import TrainingServicer
+    from services.training.store import Store
+    from services.training.tables import open_tables
+
+    tables = open_tables(settings.training_database or f"sqlite:///{home / 'catalogue.db'}")
+    jobs, models = Jobs(tables), Models(tables)
+    store = Store(home / "models")
+    runner = Runner(jobs, models, store, settings.ingest_address, home / "jobs")
+    queue = WorkQueue("training", f"sqlite:///{home / 'workflows.db'}", settings.training_concurrency, runner.run)
+    # A crash between the tables and the queue leaves a job that nobody works on.
+    for job in jobs.under_way():
+        queue.put(job.id)
+    server = Server(settings.training_listen, [training_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name])
+    with channel(settings.ingest_address) as ingest:
+        stub = ingest_pb2_grpc.IngestServiceStub(ingest)
+        servicer = TrainingServicer(jobs, models, store, Comparer(models, store), queue, stub)
+        training_pb2_grpc.add_TrainingServiceServicer_to_server(servicer, server.grpc_server)
+        server.run(settings.grace_seconds)
+    logging.shutdown()
+    # A job that is being worked on starts again at the next start; its process ends with this one.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""How well probabilities name who typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+Probabilities = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Truth = npt.NDArray[np.int64]
+Rates = npt.NDArray[np.float64]
+
+DET_POINTS = 200
+CALIBRATION_BINS = 15
+
+_SMALLEST = 1e-15
+"""A probability below this counts as this, so that one certain mistake does not make the log loss infinite."""
+
+
+@dataclass(frozen=True)
+class UserEvaluation:
+    """How well one user is told apart; rates from 0 to 1.
+
+    Attributes:
+        user: the label.
+        precision: of the attempts given to this user, the share that are theirs.
+        recall: of this user's attempts, the share given to them.
+        support: hold-out attempts of this user.
+        equal_error_rate: of this user against all others.
+    """
+
+    user: str
+    precision: float
+    recall: float
+    support: int
+    equal_error_rate: float
+
+
+@dataclass(frozen=True)
+class DetPoint:
+    """The two error rates, 0 to 1, when claims are accepted from a score of `threshold`."""
+
+    false_accept_rate: float
+    false_reject_rate: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a model does on one hold-out; `keyprint.v1.Evaluation` says what each field is."""
+
+    attempts: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    log_loss: float
+    top3_accuracy: float
+    calibration_error: float
+    equal_error_rate: float
+    users: tuple[UserEvaluation, ...]
+    confusion: tuple[int, ...]
+    det: tuple[DetPoint, ...]
+
+
+def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str]) -> Evaluation:
+    """Compares probabilities with who really typed.
+
+    The best candidate is the first of equals.  Averages over users are over those with attempts in the hold-out:
+    the others have no recall, and would only say that nobody was mistaken for them.
+
+    Args:
+        probabilities: [n, K], n at least 1.
+        truth: int64[n], positions in `labels`.
+        labels: K users.
+    """
+    scores = np.asarray(probabilities, np.float64)
+    best = scores.argmax(axis=1)
+    right = best == truth
+    users = len(labels)
+    confusion = np.bincount(truth * users + best, minlength=users * users).reshape(users, users)
+    support, given, hits = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
+    precision, recall = _ratio(hits, given), _ratio(hits, support)
+    f1 = _ratio(2 * hits, given + support)
+    present = support > 0
+    rates = np.array([_user_eer(scores[:, one], truth == one) for one in range(users)])
+    low, high = _interval(int(right.sum()), len(truth))
+    own = scores[np.arange(len(truth)), truth]
+    # Of candidates as probable as the true one, those that stand before it come first.
+    ahead = (scores > own[:, None]).sum(axis=1)
+    ahead += ((scores == own[:, None]) & (np.arange(users) < truth[:, None])).sum(axis=1)
+    claimed = np.zeros_like(scores, np.bool_)
+    claimed[np.arange(len(truth)), truth] = True
+    return Evaluation(
+        attempts=len(truth),
+        accuracy=float(right.mean()),
+        accuracy_low=low,
+        accuracy_high=high,
+        macro_precision=float(precision[present].mean()),
+        macro_recall=float(recall[present].mean()),
+        macro_f1=float(f1[present].mean()),
+        log_loss=float(-np.log(np.maximum(own, _SMALLEST)).mean()),
+        top3_accuracy=float((ahead < 3).mean()),
+        calibration_error=_calibration_error(scores.max(axis=1), right),
+        equal_error_rate=float(rates[present].mean()),
+        users=tuple(
+            UserEvaluation(label, float(precision[one]), float(recall[one]), int(support[one]), float(rates[one]))
+            for one, label in enumerate(labels)
+        ),
+        confusion=tuple(confusion.ravel().tolist()),
+        det=_det(scores[claimed], scores[~claimed]),
+    )
+
+
+def from_json(content: Mapping[str, Any]) -> Evaluation:
+    """Rebuilds what `dataclasses.asdict` made of an evaluation."""
+    plain = {field.name: content[field.name] for field in fields(Evaluation)}
+    return Evaluation(
+        **plain
+        | {
+            "users": tuple(UserEvaluation(**one) for one in content["users"]),
+            "confusion": tuple(content["confusion"]),
+            "det": tuple(DetPoint(**one) for one in content["det"]),
+        }
+    )
+
+
+def _interval(right: int, count: int) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927), rounding kept from putting an end on its wrong side."""
+    share = right / count
+    ends = binomtest(right, count).proportion_ci(confidence_level=0.95, method="wilson")
+    return min(max(float(ends.low), 0.0), share), max(min(float(ends.high), 1.0), share)
+
+
+def error_rates(genuine: Rates, impostor: Rates) -> tuple[Rates, Rates, Rates]:
+    """False accept and false reject rate at every threshold that changes one (ISO/IEC 19795-1).
+
+    Args:
+        genuine: scores of claims that are true; at least one.
+        impostor: scores of claims that are not; at least one.
+
+    Returns:
+        FAR falling, FRR rising and the threshold rising, one longer than there are distinct scores: a claim is
+        accepted when its score reaches the threshold, and the last threshold accepts nothing.
+    """
+    scores = np.unique(np.concatenate([genuine, impostor]))
+    thresholds = np.append(scores, np.nextafter(scores[-1], np.inf))
+    rejected = np.searchsorted(np.sort(genuine), thresholds, side="left") / len(genuine)
+    accepted = 1 - np.searchsorted(np.sort(impostor), thresholds, side="left") / len(impostor)
+    return accepted, rejected, thresholds
+
+
+def equal_error_rate(genuine: Rates, impostor: Rates) -> float:
+    """Where the two error rates are equal, between the two thresholds around it by a straight line."""
+    accepted, rejected, _ = error_rates(genuine, impostor)
+    gap = rejected - accepted
+    after = int(np.argmax(gap >= 0))
+    if after == 0:
+        return float(rejected[0])
+    before = after - 1
+    share = -gap[before] / (gap[after] - gap[before])
+    return float(accepted[before] + share * (accepted[after] - accepted[before]))
+
+
+def _user_eer(scores: Rates, own: npt.NDArray[np.bool_]) -> float:
+    if not own.any() or own.all():
+        # There is nobody to reject falsely, or nobody to accept falsely.
+        return 0.0
+    return equal_error_rate(scores[own], scores[~own])
+
+
+def _ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> Rates:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def _calibration_error(confidence: Rates, right: npt.NDArray[np.bool_]) -> float:
+    """Mean distance of confidence and accuracy over equal bins, weighted by size (Guo et al. 2017)."""
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - right, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(right))
+
+
+def _det(genuine: Rates, impostor: Rates) -> tuple[DetPoint, ...]:
+    """Points evenly far apart on the logarithmic axes on which the curve is drawn."""
+    if not len(impostor):
+        return ()
+    accepted, rejected, thresholds = error_rates(genuine, impostor)
+    half = DET_POINTS // 2
+    by_accepted = len(accepted) - np.searchsorted(accepted[::-1], np.geomspace(1 / len(impostor), 1, half), "right")
+    by_rejected = np.searchsorted(rejected, np.geomspace(1 / len(genuine), 1, half))
+    rows = np.unique(np.minimum(np.concatenate([by_accepted, by_rejected]), len(thresholds) - 1))
+    return tuple(
+        DetPoint(*point)
+        for point in zip(accepted[rows].tolist(), rejected[rows].tolist(), thresholds[rows].tolist(), strict=True)
+    )

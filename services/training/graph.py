@@ -1,0 +1,32 @@
+"""A model's graph, run as inference runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from keyprint.features import Matrix
+from keyprint.package import INPUT, OUTPUT
+
+_ROWS = 4096
+"""Rows a run: what a recurrent net needs for its steps grows with them."""
+
+
+class Graph:
+    """An ONNX graph, features float32[n, F] to probabilities float32[n, K], on one thread."""
+
+    def __init__(self, path: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def run(self, features: Matrix) -> Matrix:
+        """The probabilities of n rows."""
+        pieces = [
+            self._session.run([OUTPUT], {INPUT: features[begin : begin + _ROWS]})[0]
+            for begin in range(0, len(features), _ROWS)
+        ]
+        return np.concatenate(pieces)

@@ -1,0 +1,182 @@
+"""The jobs that there are, and the names and versions that they reserve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from keyprint.errors import AlreadyExists, NotFound
+from keyprint.holdout import Split
+from services.training.tables import Job, Model, Name, Sessions, now
+from services.training.work import Failure, Progress
+
+PENDING, RUNNING, CANCELLING = "PENDING", "RUNNING", "CANCELLING"
+CANCELLED, SUCCEEDED, FAILED = "CANCELLED", "SUCCEEDED", "FAILED"
+UNDER_WAY = (PENDING, RUNNING, CANCELLING)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a job was asked for, every default filled in."""
+
+    dataset: str
+    learner: str
+    model: str
+    holdout: float
+    split: Split
+    features: str
+    params: Mapping[str, float]
+    seed: int
+
+
+class Jobs:
+    """Every read and write of them; safe to share between threads."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def open(self, asked: Asked, request_id: str, new_version: bool) -> tuple[Job, bool]:
+        """Reserves the model's name and next version for a new job, and whether it is new: if not, it is the one that
+        was made for the same request id.
+
+        Raises:
+            AlreadyExists: the name is taken, and no new version was asked for.
+        """
+        try:
+            with self._sessions.begin() as session:
+                if request_id:
+                    found = session.scalars(select(Job).where(Job.request_id == request_id)).one_or_none()
+                    if found:
+                        return found, False
+                # The update locks the name's row, so what follows is decided for one caller after the other.
+                version = _next_version(session, asked.model)
+                if not new_version and _is_taken(session, asked.model):
+                    raise AlreadyExists(
+                        "MODEL_NAME_TAKEN",
+                        f"There is a model {asked.model!r} already, or a job that makes one; choose another name, or "
+                        "ask for a new version of it.",
+                        "model",
+                    )
+                job = Job(
+                    id=f"job_{token_hex(6)}",
+                    request_id=request_id or None,
+                    state=PENDING,
+                    stage="queued",
+                    progress=0.0,
+                    message="Waiting for its turn.",
+                    version=version,
+                    curve=[],
+                    created_at=now(),
+                    **vars(asked),
+                )
+                session.add(job)
+            return job, True
+        except IntegrityError:
+            # Another caller with the same request id, or the first of a name, was faster.
+            return self.open(asked, request_id, new_version)
+
+    def get(self, job: str) -> Job:
+        """One job.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        with self._sessions.begin() as session:
+            found = session.scalars(select(Job).where(Job.id == job)).one_or_none()
+        if found is None:
+            raise NotFound("JOB_NOT_FOUND", f"There is no training job {job!r}.", "job")
+        return found
+
+    def page(self, before: int | None, size: int) -> list[Job]:
+        """Up to `size` jobs, newest first, those numbered below `before`."""
+        query = select(Job).order_by(Job.number.desc()).limit(size)
+        if before is not None:
+            query = query.where(Job.number < before)
+        with self._sessions.begin() as session:
+            return list(session.scalars(query))
+
+    def under_way(self) -> list[Job]:
+        """The jobs that have not ended."""
+        with self._sessions.begin() as session:
+            return list(session.scalars(select(Job).where(Job.state.in_(UNDER_WAY)).order_by(Job.number)))
+
+    def begin(self, job: str) -> bool:
+        """Turns a job that waits, or that a crash stopped, to RUNNING; False if it is to run no more."""
+        begun = {"state": RUNNING, "started_at": now(), "curve": [], "progress": 0.0}
+        with self._sessions.begin() as session:
+            query = update(Job).where(Job.id == job, Job.state.in_((PENDING, RUNNING))).values(begun)
+            return bool(session.execute(query.returning(Job.id)).all())
+
+    def note(self, job: str, progress: Progress, curve: list[dict[str, Any]]) -> None:
+        """Notes how far a job is."""
+        with self._sessions.begin() as session:
+            session.execute(
+                update(Job)
+                .where(Job.id == job)
+                .values(stage=progress.stage, progress=progress.progress, message=progress.message, curve=curve)
+            )
+
+    def is_cancelling(self, job: str) -> bool:
+        """Whether the job is to stop."""
+        with self._sessions.begin() as session:
+            return session.scalars(select(Job.state).where(Job.id == job)).one() == CANCELLING
+
+    def ask_to_cancel(self, job: str) -> None:
+        """Ends a job that waits, and turns one that runs to CANCELLING; any other stays as it is."""
+        with self._sessions.begin() as session:
+            waiting, running = (update(Job).where(Job.id == job, Job.state == state) for state in (PENDING, RUNNING))
+            session.execute(waiting.values(_ended(CANCELLED, "Cancelled before it began.")))
+            session.execute(running.values(state=CANCELLING, message="Stopping."))
+
+    def end_if_cancelling(self, job: str) -> None:
+        """Ends a job that was asked to stop as CANCELLED; any other stays as it is."""
+        with self._sessions.begin() as session:
+            query = update(Job).where(Job.id == job, Job.state == CANCELLING)
+            session.execute(query.values(_ended(CANCELLED, "Cancelled.")))
+
+    def fail(self, job: str, failure: Failure) -> None:
+        """Ends a job that runs as FAILED."""
+        error = {
+            "error_reason": failure.reason,
+            "error_field": failure.field,
+            "error_message": failure.message,
+        }
+        with self._sessions.begin() as session:
+            query = update(Job).where(Job.id == job, Job.state == RUNNING)
+            session.execute(query.values(_ended(FAILED, "Failed.") | error))
+
+    def succeed(self, job: str, model: Model) -> bool:
+        """Ends a job with its model, in one step; False, and neither happens, if it was cancelled meanwhile."""
+        ended = _ended(SUCCEEDED, f"{model.reference} is trained.") | {"stage": "done", "progress": 1.0}
+        with self._sessions.begin() as session:
+            query = update(Job).where(Job.id == job, Job.state == RUNNING).values(ended)
+            done = bool(session.execute(query.returning(Job.id)).all())
+            if done:
+                session.add(model)
+        return done
+
+
+def _next_version(session: Session, name: str) -> int:
+    query = update(Name).where(Name.name == name).values(last_version=Name.last_version + 1)
+    version = session.scalars(query.returning(Name.last_version)).one_or_none()
+    if version is None:
+        version = 1
+        session.add(Name(name=name, last_version=version))
+        session.flush()
+    return version
+
+
+def _is_taken(session: Session, name: str) -> bool:
+    models = select(Model.number).where(Model.name == name)
+    jobs = select(Job.number).where(Job.model == name, Job.state.in_(UNDER_WAY))
+    return any(session.scalars(query.limit(1)).first() is not None for query in (models, jobs))
+
+
+def _ended(state: str, message: str) -> dict[str, Any]:
+    return {"state": state, "message": message, "finished_at": now()}

@@ -1,0 +1,160 @@
+"""Rows of the tables, learners and evaluations, as the messages that stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from keyprint.features import FeatureSet
+from keyprint.v1 import attempts_pb2, training_pb2
+from services.training.compare import Row
+from services.training.evaluate import Evaluation, from_json
+from services.training.jobs import RUNNING
+from services.training.learners.learner import Learner
+from services.training.tables import Job, Model, now
+
+_TELLING = 0.05
+"""Share of the work from which the pace so far says something about the rest."""
+
+
+def job_message(row: Job, curve: bool = True) -> training_pb2.TrainingJob:
+    """A job, with or without its learning curve."""
+    message = training_pb2.TrainingJob(
+        id=row.id,
+        state=training_pb2.TrainingJob.State.Value(f"STATE_{row.state}"),
+        stage=row.stage,
+        progress=row.progress,
+        message=row.message,
+        dataset=row.dataset,
+        learner=row.learner,
+        model=row.model,
+        version=row.version,
+        holdout=row.holdout,
+        split=split_value(row.split),
+        features=row.features,
+        params=_struct(row.params),
+        seed=row.seed,
+        created_at=_timestamp(row.created_at),
+        curve=_curve(row.curve) if curve else (),
+    )
+    if row.started_at:
+        message.started_at.CopyFrom(_timestamp(row.started_at))
+    if row.finished_at:
+        message.finished_at.CopyFrom(_timestamp(row.finished_at))
+    if row.error_reason:
+        message.error.reason = row.error_reason
+        message.error.field = row.error_field
+        message.error.message = row.error_message
+    if row.state == RUNNING and row.started_at and row.progress > _TELLING:
+        spent = (now() - row.started_at).total_seconds()
+        message.remaining_seconds = round(spent / row.progress * (1 - row.progress))
+    return message
+
+
+def model_message(row: Model, aliases: Sequence[str], details: bool = True) -> training_pb2.Model:
+    """A model, with or without curve, per-user rows, confusion matrix and DET curve."""
+    evaluation = evaluation_message(from_json(row.evaluation), details)
+    return training_pb2.Model(
+        name=row.name,
+        version=row.version,
+        aliases=aliases,
+        learner=row.learner,
+        feature_set=training_pb2.FeatureSet(name=row.features, version=row.features_version),
+        release_times=row.release_times,
+        phrase=row.phrase,
+        users=row.users,
+        dataset=row.dataset,
+        fingerprint=row.fingerprint,
+        holdout=row.holdout,
+        split=split_value(row.split),
+        params=_struct(row.params),
+        seed=row.seed,
+        training_attempts=row.training_attempts,
+        fit_seconds=row.fit_seconds,
+        size_kib=row.size_kib,
+        digest=row.digest,
+        libraries=row.libraries,
+        evaluation=evaluation,
+        curve=_curve(row.curve) if details else (),
+        created_at=_timestamp(row.created_at),
+        near_ties=row.near_ties,
+    )
+
+
+def evaluation_message(evaluation: Evaluation, details: bool = True) -> training_pb2.Evaluation:
+    """An evaluation, with or without per-user rows, confusion matrix and DET curve."""
+    content = asdict(evaluation)
+    if not details:
+        for name in ("users", "confusion", "det"):
+            content.pop(name)
+    return training_pb2.Evaluation(**content)
+
+
+def row_message(row: Row) -> training_pb2.ComparisonRow:
+    """One model of a comparison."""
+    message = training_pb2.ComparisonRow(
+        name=row.model.name,
+        version=row.model.version,
+        learner=row.model.learner,
+        seen_attempts=row.seen_attempts,
+        p_value=row.p_value,
+    )
+    if row.evaluation:
+        message.evaluation.CopyFrom(evaluation_message(row.evaluation))
+    if row.error:
+        message.error.CopyFrom(row.error.to_proto())
+    return message
+
+
+def learner_message(learner: Learner) -> training_pb2.Learner:
+    """A way to train."""
+    parameters = [
+        training_pb2.Parameter(
+            name=one.name,
+            description=one.description,
+            kind=training_pb2.Parameter.Kind.Value(f"KIND_{one.kind.upper()}"),
+            default=one.default,
+            minimum=one.minimum,
+            maximum=one.maximum,
+        )
+        for one in learner.parameters
+    ]
+    return training_pb2.Learner(
+        name=learner.name, title=learner.title, description=learner.description, parameters=parameters
+    )
+
+
+def feature_set_message(features: FeatureSet, phrase: str) -> training_pb2.FeatureSet:
+    """A feature set with its columns for a phrase."""
+    return training_pb2.FeatureSet(
+        name=features.name,
+        version=features.version,
+        description=features.description,
+        columns=features.columns(phrase, release_times=True),
+    )
+
+
+def split_value(split: str) -> attempts_pb2.Split.ValueType:
+    """The message's word for a way to choose a hold-out."""
+    return attempts_pb2.Split.Value(f"SPLIT_{split.upper()}")
+
+
+def _curve(points: Sequence[Mapping[str, Any]]) -> list[training_pb2.CurvePoint]:
+    return [training_pb2.CurvePoint(**point) for point in points]
+
+
+def _struct(params: Mapping[str, float]) -> Struct:
+    struct = Struct()
+    struct.update(dict(params))
+    return struct
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment.replace(tzinfo=UTC))
+    return stamp

@@ -1,0 +1,76 @@
+"""The process that trains, as the service holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from typing import IO, cast
+
+from services.training.work import Failure, Order, Said, from_line
+
+_COMMAND = [sys.executable, "-m", "services.training.worker"]
+
+_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2"}
+"""TensorFlow greets everybody on standard error."""
+
+
+class Process:
+    """`services.training.worker` at work on one order; as a context manager it is killed on exit, if it still runs."""
+
+    def __init__(self, order: Order) -> None:
+        """Starts it: spawned and not forked, which neither gRPC nor TensorFlow survives."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=_ENVIRONMENT | os.environ,
+        )
+        # Its standard input stays open: the process ends itself when it closes, as it does when we die.
+        self._input = cast("IO[str]", self._process.stdin)
+        self._input.write(json.dumps(asdict(order)) + "\n")
+        self._input.flush()
+        self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, name="worker-output", daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._input.close()
+        self._reader.join()
+
+    def _read(self) -> None:
+        with cast("IO[str]", self._process.stdout) as out:
+            for line in out:
+                self._said.put(from_line(line))
+        self._said.put(_death(self._process.wait()))
+
+    def heard(self, seconds: float) -> list[Said]:
+        """What it said since the last call, waiting up to `seconds` for the first word; a Failure if it just died."""
+        heard: list[Said] = []
+        with contextlib.suppress(queue.Empty):
+            heard.append(self._said.get(timeout=seconds))
+            while True:
+                heard.append(self._said.get_nowait())
+        return heard
+
+
+def _death(status: int) -> Failure:
+    how = f"was ended by signal {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    return Failure(
+        "TRAINER_DIED",
+        f"The process that trains {how}, as it would when the machine runs out of memory; train on less or a smaller "
+        "model.",
+        "",
+    )

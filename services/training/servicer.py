@@ -1,0 +1,157 @@
+"""TrainingService: messages in, messages out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+from google.protobuf import empty_pb2
+
+from keyprint import checks
+from keyprint.features import FEATURE_SETS
+from keyprint.holdout import check_share
+from keyprint.names import check_alias
+from keyprint.rpc import WatchSlots
+from keyprint.v1 import ingest_pb2, ingest_pb2_grpc, training_pb2, training_pb2_grpc
+from keyprint.workflows import WorkQueue
+from services.training import dataset, messages, requests
+from services.training.compare import Comparer
+from services.training.jobs import Jobs
+from services.training.learners import LEARNERS
+from services.training.models import Models
+from services.training.store import Store
+from services.training.tables import Model
+
+PIECE_BYTES = 2**20
+_UNDER_WAY = (
+    training_pb2.TrainingJob.STATE_PENDING,
+    training_pb2.TrainingJob.STATE_RUNNING,
+    training_pb2.TrainingJob.STATE_CANCELLING,
+)
+
+
+class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
+    """Answers from the tables and the store; jobs run in the queue."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        models: Models,
+        store: Store,
+        comparer: Comparer,
+        queue: WorkQueue,
+        ingest: ingest_pb2_grpc.IngestServiceStub,
+    ) -> None:
+        self._jobs = jobs
+        self._models = models
+        self._store = store
+        self._comparer = comparer
+        self._queue = queue
+        self._ingest = ingest
+        self._slots = WatchSlots()
+
+    def ListLearners(  # noqa: N802 - gRPC's name, as are all that follow
+        self, request: training_pb2.ListLearnersRequest, context: grpc.ServicerContext
+    ) -> training_pb2.ListLearnersResponse:
+        return training_pb2.ListLearnersResponse(learners=map(messages.learner_message, LEARNERS.values()))
+
+    def ListFeatureSets(  # noqa: N802
+        self, request: training_pb2.ListFeatureSetsRequest, context: grpc.ServicerContext
+    ) -> training_pb2.ListFeatureSetsResponse:
+        phrase = checks.phrase(request.phrase)
+        sets = [messages.feature_set_message(one, phrase) for one in FEATURE_SETS.values()]
+        return training_pb2.ListFeatureSetsResponse(feature_sets=sets)
+
+    def CreateTrainingJob(  # noqa: N802
+        self, request: training_pb2.CreateTrainingJobRequest, context: grpc.ServicerContext
+    ) -> training_pb2.TrainingJob:
+        asked = requests.asked(request)
+        dataset.check(self._ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=asked.dataset)))
+        job, is_new = self._jobs.open(asked, request.request_id, request.new_version)
+        if is_new:
+            self._queue.put(job.id)
+        return messages.job_message(job)
+
+    def GetTrainingJob(  # noqa: N802
+        self, request: training_pb2.GetTrainingJobRequest, context: grpc.ServicerContext
+    ) -> training_pb2.TrainingJob:
+        return messages.job_message(self._jobs.get(request.job))
+
+    def ListTrainingJobs(  # noqa: N802
+        self, request: training_pb2.ListTrainingJobsRequest, context: grpc.ServicerContext
+    ) -> training_pb2.ListTrainingJobsResponse:
+        size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
+        rows = self._jobs.page(before, size + 1)
+        jobs = [messages.job_message(row, curve=False) for row in rows[:size]]
+        token = str(rows[size - 1].number) if len(rows) > size else ""
+        return training_pb2.ListTrainingJobsResponse(jobs=jobs, next_page_token=token)
+
+    def CancelTrainingJob(  # noqa: N802
+        self, request: training_pb2.CancelTrainingJobRequest, context: grpc.ServicerContext
+    ) -> training_pb2.TrainingJob:
+        self._jobs.ask_to_cancel(request.job)
+        return messages.job_message(self._jobs.get(request.job))
+
+    def WatchTrainingJob(  # noqa: N802
+        self, request: training_pb2.WatchTrainingJobRequest, context: grpc.ServicerContext
+    ) -> Iterator[training_pb2.TrainingJob]:
+        def look() -> training_pb2.TrainingJob:
+            return messages.job_message(self._jobs.get(request.job))
+
+        yield from self._slots.watch(context, look, lambda job: job.state in _UNDER_WAY)
+
+    def GetModel(  # noqa: N802
+        self, request: training_pb2.GetModelRequest, context: grpc.ServicerContext
+    ) -> training_pb2.Model:
+        return self._message(self._models.get(request.model))
+
+    def ListModels(  # noqa: N802
+        self, request: training_pb2.ListModelsRequest, context: grpc.ServicerContext
+    ) -> training_pb2.ListModelsResponse:
+        size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
+        rows, aliases = self._models.page(before, size + 1), self._models.aliases()
+        found = [messages.model_message(row, aliases.get(row.reference, ()), details=False) for row in rows[:size]]
+        token = str(rows[size - 1].number) if len(rows) > size else ""
+        return training_pb2.ListModelsResponse(models=found, next_page_token=token)
+
+    def DeleteModel(  # noqa: N802
+        self, request: training_pb2.DeleteModelRequest, context: grpc.ServicerContext
+    ) -> empty_pb2.Empty:
+        for model in self._models.delete(request.model):
+            self._store.delete(model.name, model.version)
+        return empty_pb2.Empty()
+
+    def SetModelAlias(  # noqa: N802
+        self, request: training_pb2.SetModelAliasRequest, context: grpc.ServicerContext
+    ) -> training_pb2.Model:
+        return self._message(self._models.set_alias(request.model, check_alias(request.alias)))
+
+    def CompareModels(  # noqa: N802
+        self, request: training_pb2.CompareModelsRequest, context: grpc.ServicerContext
+    ) -> training_pb2.Comparison:
+        share, split = check_share(request.holdout), requests.split(request.split)
+        seed = requests.seed(request.seed)
+        data = dataset.read(self._ingest, request.dataset)
+        holdout = data.only(data.held_out(share, split, seed))
+        return training_pb2.Comparison(
+            dataset=data.id,
+            fingerprint=data.fingerprint,
+            holdout=share,
+            split=messages.split_value(split),
+            seed=seed,
+            attempts=len(holdout.ids),
+            rows=map(messages.row_message, self._comparer.compare(holdout)),
+        )
+
+    def DownloadModel(  # noqa: N802
+        self, request: training_pb2.DownloadModelRequest, context: grpc.ServicerContext
+    ) -> Iterator[training_pb2.DownloadModelResponse]:
+        model = self._models.get(request.model)
+        with self._store.exported(model.name, model.version) as path, path.open("rb") as file:
+            header = training_pb2.DownloadModelResponse.Header(model=self._message(model), size=path.stat().st_size)
+            yield training_pb2.DownloadModelResponse(header=header)
+            while content := file.read(PIECE_BYTES):
+                yield training_pb2.DownloadModelResponse(content=content)
+
+    def _message(self, model: Model) -> training_pb2.Model:
+        return messages.model_message(model, self._models.aliases().get(model.reference, ()))

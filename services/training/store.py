@@ -1,0 +1,60 @@
+"""The models' packages, in a BentoML model store."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import bentoml
+
+# The public functions take a store, and only this module names its class.
+from bentoml._internal.models import ModelStore
+from bentoml.exceptions import NotFound
+
+from services.training.tables import Model
+
+
+class Store:
+    """A BentoML model store in a directory; a model's tag is its name and version."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._store = ModelStore(directory)
+
+    def put(self, name: str, version: int, package: Path) -> Path:
+        """Makes a BentoML model of a package's files, in place of one that a crash left; gives its directory."""
+        self.delete(name, version)
+        with bentoml.models.create(f"{name}:{version}", _model_store=self._store) as model:
+            shutil.copytree(package, model.path, dirs_exist_ok=True)
+        return self.directory(name, version)
+
+    def directory(self, name: str, version: int) -> Path:
+        """Where a model's files are."""
+        return Path(bentoml.models.get(f"{name}:{version}", _model_store=self._store).path)
+
+    def delete(self, name: str, version: int) -> None:
+        """Deletes a model, if there is one."""
+        with suppress(NotFound):
+            bentoml.models.delete(f"{name}:{version}", _model_store=self._store)
+
+    def keep_only(self, models: list[Model]) -> None:
+        """Deletes what a crash left between this store and the tables."""
+        known = {f"{model.name}:{model.version}" for model in models}
+        for found in bentoml.models.list(_model_store=self._store):
+            if str(found.tag) not in known:
+                bentoml.models.delete(found.tag, _model_store=self._store)
+
+    @contextmanager
+    def exported(self, name: str, version: int) -> Iterator[Path]:
+        """BentoML's own export of a model, a tar file, while the context is open.
+
+        Not the compressed form that BentoML would choose: an ensemble of trees takes it half a minute.
+        """
+        with tempfile.TemporaryDirectory(prefix="keyprint-export-") as folder:
+            path = Path(folder) / "model.tar"
+            tag = f"{name}:{version}"
+            bentoml.models.export_model(tag, str(path), output_format="tar", _model_store=self._store)
+            yield path

@@ -1,0 +1,120 @@
+"""What the service and the process that trains tell each other, as JSON lines over its pipes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from keyprint.errors import KeyprintError
+from keyprint.holdout import Split
+
+STAGES = ("reading", "fitting", "calibrating", "exporting", "evaluating")
+"""In this order; the service adds "queued" before and "publishing" and "done" after."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to train and where to put it.
+
+    Attributes:
+        ingest_address: where the dataset is read from.
+        directory: an empty directory for the package.
+        dataset: its id.
+        learner: its name.
+        params: every parameter by name.
+        holdout: share kept from training, between 0 and 1.
+        split: how it is chosen.
+        features: name of the feature set.
+        seed: of every random choice.
+    """
+
+    ingest_address: str
+    directory: str
+    dataset: str
+    learner: str
+    params: Mapping[str, float]
+    holdout: float
+    split: Split
+    features: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Point:
+    """One epoch or boosting round of the final fit: loss in nats, accuracy 0 to 1, None where there is none."""
+
+    step: int
+    loss: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work is.
+
+    Attributes:
+        stage: one of `STAGES`.
+        progress: share of the whole that is done, 0 to 1.
+        message: one sentence for people.
+        point: the newest point of the learning curve, if there is a new one.
+    """
+
+    stage: str
+    progress: float
+    message: str
+    point: Point | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the package does not say about itself.
+
+    Attributes:
+        fingerprint: of the dataset as it was read.
+        training_attempts: attempts that the model saw, calibration included.
+        fit_seconds: what the final fit took.
+        near_ties: hold-out attempts whose two best candidates were within 1e-5 of each other.
+        libraries: library to version.
+    """
+
+    fingerprint: str
+    training_attempts: int
+    fit_seconds: float
+    near_ties: int
+    libraries: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no model: an error that a stranger may read."""
+
+    reason: str
+    message: str
+    field: str
+
+    @classmethod
+    def of(cls, error: KeyprintError) -> Failure:
+        """The failure that an error makes of the job."""
+        return cls(error.reason, error.message, error.field)
+
+
+Said = Progress | Outcome | Failure
+
+_KINDS = {kind.__name__: kind for kind in (Progress, Outcome, Failure)}
+
+
+def to_line(said: Said) -> str:
+    """One line of JSON."""
+    return json.dumps({"said": type(said).__name__, **asdict(said)}) + "\n"
+
+
+def from_line(line: str) -> Said:
+    """Reads what `to_line` wrote."""
+    content: dict[str, Any] = json.loads(line)
+    kind = _KINDS[content.pop("said")]
+    if kind is Progress and content["point"]:
+        content["point"] = Point(**content["point"])
+    said: Said = kind(**content)
+    return said

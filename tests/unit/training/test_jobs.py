@@ -1,0 +1,192 @@
+"""Jobs: what they reserve, and how they end."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from keyprint.errors import AlreadyExists, NotFound
+from services.training.jobs import CANCELLED, CANCELLING, FAILED, PENDING, RUNNING, SUCCEEDED, Asked, Jobs
+from services.training.models import Models
+from services.training.tables import Model, Sessions, now, open_tables
+from services.training.work import Failure, Progress
+
+ASKED = Asked("ds_1", "adaboost", "ada", 0.2, "late", "timing", {"trees": 10}, 0)
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Sessions:
+    return open_tables(f"sqlite:///{tmp_path / 'catalogue.db'}")
+
+
+@pytest.fixture
+def jobs(tables: Sessions) -> Jobs:
+    return Jobs(tables)
+
+
+def model(name: str = "ada", version: int = 1) -> Model:
+    return Model(
+        name=name,
+        version=version,
+        learner="adaboost",
+        features="timing",
+        features_version=1,
+        release_times=False,
+        phrase="ab",
+        users=["x", "y"],
+        dataset="ds_1",
+        fingerprint="f",
+        holdout=0.2,
+        split="late",
+        params={},
+        seed=0,
+        training_attempts=8,
+        fit_seconds=0.1,
+        near_ties=0,
+        size_kib=1,
+        digest=f"{name}{version}",
+        libraries={},
+        evaluation={},
+        curve=[],
+        created_at=now(),
+    )
+
+
+def succeed(jobs: Jobs, asked: Asked = ASKED, new_version: bool = False) -> int:
+    """Runs a job to its end; gives the version that it made."""
+    job, _ = jobs.open(asked, "", new_version)
+    assert jobs.begin(job.id)
+    assert jobs.succeed(job.id, model(asked.model, job.version))
+    return job.version
+
+
+def test_a_new_job_waits_and_reserves_the_first_version(jobs: Jobs) -> None:
+    job, is_new = jobs.open(ASKED, "", False)
+    assert is_new
+    assert (job.state, job.stage, job.version) == (PENDING, "queued", 1)
+    assert jobs.get(job.id).params == {"trees": 10}
+
+
+def test_a_name_is_taken_while_a_job_makes_it_and_when_it_is_made(jobs: Jobs) -> None:
+    job, _ = jobs.open(ASKED, "", False)
+    with pytest.raises(AlreadyExists, match="'ada'") as caught:
+        jobs.open(ASKED, "", False)
+    assert (caught.value.reason, caught.value.field) == ("MODEL_NAME_TAKEN", "model")
+    jobs.begin(job.id)
+    jobs.succeed(job.id, model())
+    with pytest.raises(AlreadyExists):
+        jobs.open(ASKED, "", False)
+
+
+def test_a_new_version_of_a_taken_name_may_be_asked_for(jobs: Jobs) -> None:
+    assert [succeed(jobs), succeed(jobs, new_version=True), succeed(jobs, new_version=True)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("end", ["cancel", "fail"])
+def test_a_job_without_a_model_frees_its_name_and_its_version_is_not_used_again(jobs: Jobs, end: str) -> None:
+    job, _ = jobs.open(ASKED, "", False)
+    jobs.begin(job.id)
+    if end == "cancel":
+        jobs.ask_to_cancel(job.id)
+        jobs.end_if_cancelling(job.id)
+    else:
+        jobs.fail(job.id, Failure("REASON", "A sentence.", "field"))
+    assert succeed(jobs) == 2
+
+
+def test_versions_go_on_after_the_models_of_a_name_are_deleted(jobs: Jobs, tables: Sessions) -> None:
+    succeed(jobs)
+    Models(tables).delete("ada")
+    assert succeed(jobs) == 2
+
+
+def test_the_same_request_id_gives_the_same_job(jobs: Jobs) -> None:
+    first, _ = jobs.open(ASKED, "mine", False)
+    again, is_new = jobs.open(ASKED, "mine", False)
+    other, _ = jobs.open(replace(ASKED, model="other"), "yours", False)
+    assert not is_new
+    assert again.id == first.id != other.id
+
+
+def test_callers_at_once_get_one_job_each_and_one_of_them_the_name(jobs: Jobs) -> None:
+    def ask(number: int) -> int | None:
+        try:
+            return jobs.open(ASKED, "", False)[0].version
+        except AlreadyExists:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        versions = list(pool.map(ask, range(8)))
+    assert [one for one in versions if one is not None] == [1]
+    assert len(jobs.page(None, 10)) == 1
+
+
+def test_callers_at_once_who_want_new_versions_get_different_ones(jobs: Jobs) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        versions = sorted(pool.map(lambda _: jobs.open(ASKED, "", True)[0].version, range(8)))
+    assert versions == list(range(1, 9))
+
+
+def test_a_job_that_waits_is_cancelled_at_once_and_never_begins(jobs: Jobs) -> None:
+    job, _ = jobs.open(ASKED, "", False)
+    jobs.ask_to_cancel(job.id)
+    assert jobs.get(job.id).state == CANCELLED
+    assert jobs.get(job.id).finished_at
+    assert not jobs.begin(job.id)
+
+
+def test_a_job_that_runs_is_told_to_stop_and_cannot_succeed_any_more(jobs: Jobs, tables: Sessions) -> None:
+    job, _ = jobs.open(ASKED, "", False)
+    jobs.begin(job.id)
+    assert not jobs.is_cancelling(job.id)
+    jobs.ask_to_cancel(job.id)
+    assert jobs.is_cancelling(job.id)
+    assert jobs.get(job.id).state == CANCELLING
+    assert not jobs.succeed(job.id, model())
+    assert Models(tables).all() == []
+    jobs.end_if_cancelling(job.id)
+    assert jobs.get(job.id).state == CANCELLED
+
+
+def test_an_ended_job_cannot_be_cancelled(jobs: Jobs) -> None:
+    job, _ = jobs.open(ASKED, "", False)
+    jobs.begin(job.id)
+    jobs.succeed(job.id, model())
+    jobs.ask_to_cancel(job.id)
+    jobs.end_if_cancelling(job.id)
+    assert jobs.get(job.id).state == SUCCEEDED
+
+
+def test_a_job_that_a_crash_stopped_begins_again_from_the_start(jobs: Jobs) -> None:
+    job, _ = jobs.open(ASKED, "", False)
+    jobs.begin(job.id)
+    jobs.note(job.id, Progress("fitting", 0.4, "Half."), [{"step": 1, "loss": None, "accuracy": None}])
+    assert [one.id for one in jobs.under_way()] == [job.id]
+    assert jobs.begin(job.id)
+    again = jobs.get(job.id)
+    assert (again.state, again.progress, again.curve) == (RUNNING, 0.0, [])
+
+
+def test_a_failure_says_why(jobs: Jobs) -> None:
+    job, _ = jobs.open(ASKED, "", False)
+    jobs.begin(job.id)
+    jobs.fail(job.id, Failure("REASON", "A sentence.", "dataset"))
+    failed = jobs.get(job.id)
+    assert (failed.state, failed.error_reason, failed.error_field) == (FAILED, "REASON", "dataset")
+    assert jobs.under_way() == []
+
+
+def test_pages_go_from_the_newest_to_the_oldest(jobs: Jobs) -> None:
+    made = [jobs.open(ASKED, "", True)[0] for _ in range(5)]
+    first = jobs.page(None, 2)
+    second = jobs.page(first[-1].number, 10)
+    assert [one.id for one in first + second] == [one.id for one in reversed(made)]
+
+
+def test_an_unknown_job_is_not_found(jobs: Jobs) -> None:
+    with pytest.raises(NotFound) as caught:
+        jobs.get("job_0")
+    assert (caught.value.reason, caught.value.field) == ("JOB_NOT_FOUND", "job")

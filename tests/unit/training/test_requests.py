@@ -1,0 +1,100 @@
+"""Requests to train, and datasets that they name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from keyprint.errors import FailedPrecondition, InvalidArgument
+from keyprint.v1 import attempts_pb2, ingest_pb2, training_pb2
+from services.training import dataset, requests
+
+GOOD: dict[str, Any] = {"dataset": "ds_1", "learner": "adaboost", "model": "ada", "holdout": 0.2}
+
+
+def test_defaults_are_filled_in() -> None:
+    asked = requests.asked(training_pb2.CreateTrainingJobRequest(**GOOD))
+    assert (asked.split, asked.features, asked.seed) == ("late", "timing", 0)
+    assert asked.params
+    assert all(value is not None for value in asked.params.values())
+
+
+def test_what_is_given_is_taken() -> None:
+    request = training_pb2.CreateTrainingJobRequest(
+        **GOOD, split=attempts_pb2.SPLIT_RANDOM, features="calendar", seed=7
+    )
+    request.params["trees"] = 12
+    asked = requests.asked(request)
+    assert (asked.split, asked.features, asked.seed, asked.params["trees"]) == ("random", "calendar", 7, 12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "field"),
+    [
+        ({"learner": "oracle"}, "LEARNER_NOT_FOUND", "learner"),
+        ({"learner": ""}, "LEARNER_NOT_FOUND", "learner"),
+        ({"model": ""}, "MODEL_NAME_INVALID", "model"),
+        ({"model": "../etc/passwd"}, "MODEL_NAME_INVALID", "model"),
+        ({"model": "ada@2"}, "MODEL_NAME_INVALID", "model"),
+        ({"holdout": 0.0}, "HOLDOUT_OUT_OF_RANGE", "holdout"),
+        ({"holdout": 1.0}, "HOLDOUT_OUT_OF_RANGE", "holdout"),
+        ({"holdout": float("nan")}, "HOLDOUT_OUT_OF_RANGE", "holdout"),
+        ({"split": 9}, "SPLIT_INVALID", "split"),
+        ({"features": "astrology"}, "UNKNOWN_FEATURE_SET", "features"),
+        ({"seed": 2**31}, "SEED_INVALID", "seed"),
+        ({"request_id": "x" * 129}, "REQUEST_ID_INVALID", "request_id"),
+        ({"params": {"leaves": 3}}, "PARAMETER_INVALID", "params.leaves"),
+        ({"params": {"trees": 0}}, "PARAMETER_INVALID", "params.trees"),
+        ({"params": {"trees": 1.5}}, "PARAMETER_INVALID", "params.trees"),
+        ({"params": {"trees": "many"}}, "PARAMETER_INVALID", "params.trees"),
+        ({"params": {"trees": True}}, "PARAMETER_INVALID", "params.trees"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_would_be_right(changes: dict[str, Any], reason: str, field: str) -> None:
+    params = changes.pop("params", {})
+    request = training_pb2.CreateTrainingJobRequest(**(GOOD | changes))
+    request.params.update(params)
+    with pytest.raises(InvalidArgument) as caught:
+        requests.asked(request)
+    assert (caught.value.reason, caught.value.field) == (reason, field)
+    assert caught.value.message.endswith(".")
+
+
+def a_dataset(**changes: Any) -> ingest_pb2.Dataset:
+    users = [
+        ingest_pb2.UserStatistics(user=name, valid_attempts=count, duplicate_attempts=1, enrolled=True)
+        for name, count in (("ann", 5), ("bob", 3))
+    ]
+    good: dict[str, Any] = {
+        "state": ingest_pb2.Dataset.STATE_READY,
+        "labelled": True,
+        "enrolled_users": 2,
+        "user_statistics": users,
+    }
+    return ingest_pb2.Dataset(**(good | changes))
+
+
+@pytest.mark.parametrize("state", dataset.READABLE)
+def test_a_read_and_labelled_dataset_can_be_trained_on(state: ingest_pb2.Dataset.State.ValueType) -> None:
+    dataset.check(a_dataset(state=state))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "says"),
+    [
+        ({"state": ingest_pb2.Dataset.STATE_IMPORTING}, "DATASET_NOT_READY", "IMPORTING"),
+        ({"state": ingest_pb2.Dataset.STATE_FAILED}, "DATASET_NOT_READY", "FAILED"),
+        ({"labelled": False}, "DATASET_UNLABELLED", "who typed"),
+        ({"enrolled_users": 1}, "NOT_ENOUGH_USERS", "has 1 enrolled"),
+        (
+            {"user_statistics": [ingest_pb2.UserStatistics(user="eve", valid_attempts=1, enrolled=True)]},
+            "NOT_ENOUGH_ATTEMPTS",
+            "'eve'",
+        ),
+    ],
+)
+def test_a_dataset_that_nothing_can_learn_from_is_refused(changes: dict[str, Any], reason: str, says: str) -> None:
+    with pytest.raises(FailedPrecondition, match=says) as caught:
+        dataset.check(a_dataset(**changes))
+    assert (caught.value.reason, caught.value.field) == (reason, "dataset")
