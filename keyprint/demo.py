@@ -78,7 +78,7 @@ def _walk(tree: processes.Tree, addresses: dict[str, Address], home: Path, users
     with _timed("Starting ingest, training, inference and the gateway"):
         tree.wait(lambda part: None)
     with _timed(f"Making up {users} typists with {attempts} attempts each"):
-        first = simulate.simulate(folder, users, attempts, DEFAULT_PHRASE, test=True)
+        first, *_ = simulate.write(folder, users, attempts, DEFAULT_PHRASE, test=True)
     with (
         _served(folder) as url,
         IngestClient(addresses["ingest"].reach.listen) as ingest,
