@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test format protos lock clean
+.PHONY: help setup demo check test format protos lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -15,6 +15,9 @@ setup: .venv/ready ## Make .venv and install everything into it, checked by hash
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+demo: setup ## The whole job on made-up typists: import, train, compare, predict
+	keyprint demo
 
 check: setup ## Everything that reads the code without running it
 	ruff check .

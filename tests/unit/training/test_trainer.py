@@ -1,0 +1,237 @@
+"""Training one model: what the fit may see, what is written, and what is not published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from keyprint import package
+from keyprint.attempts import UNKNOWN_TIME, Aligned
+from keyprint.errors import FailedPrecondition, Internal
+from keyprint.features import Matrix
+from services.training import learners, trainer
+from services.training.compare import Comparer
+from services.training.dataset import Trainable
+from services.training.graph import Graph
+from services.training.learners.adaboost import Boosted
+from services.training.learners.learner import Examples, Learner, Logits, Report
+from services.training.models import Models
+from services.training.store import Store
+from services.training.tables import Model, now, open_tables
+from services.training.work import Order, Outcome, Progress
+
+KEYS, EACH = 5, 20
+USERS = ("ann", "bob", "cat")
+
+
+def typing(users: tuple[str, ...] = USERS, each: int = EACH, seed: int = 0) -> Trainable:
+    """People who differ in their tempo."""
+    rng = np.random.default_rng(seed)
+    names = np.array([user for user in users for _ in range(each)])
+    tempo = np.repeat(np.arange(len(users)) * 80 + 80, each)[:, None]
+    pressed = np.cumsum(tempo * rng.lognormal(0, 0.05, (len(names), KEYS)) * 1000, axis=1).astype(np.int64)
+    pressed += np.arange(len(names))[:, None] * 60_000_000
+    none = np.zeros_like(pressed)
+    ids = [number.to_bytes(16, "big") for number in range(len(names))]
+    aligned = Aligned(
+        np.arange(len(names)), pressed, np.full_like(pressed, UNKNOWN_TIME), none.astype(np.int32), none.copy()
+    )
+    return Trainable("ds_1", "abcde", "fingerprint", False, names, ids, aligned)
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    made = tmp_path / "made"
+    made.mkdir()
+    params = learners.learner("adaboost").check({"trees": 5, "depth": 3})
+    return Order("", str(made), "ds_1", "adaboost", params, 0.25, "late", "timing", 0)
+
+
+def train(order: Order, data: Trainable | None = None) -> tuple[Outcome, list[Progress]]:
+    told: list[Progress] = []
+    return trainer.train(order, data or typing(), told.append), told
+
+
+def test_the_package_says_what_it_was_made_of(order: Order) -> None:
+    outcome, told = train(order)
+    made = Path(order.directory)
+    read = package.read(made)
+    assert read.labels == USERS
+    assert read.inputs == package.Inputs("timing", 1, "abcde", False)
+    about = json.loads((made / "training.json").read_text())
+    assert (about["fingerprint"], about["learner"], about["holdout"]) == ("fingerprint", "adaboost", 0.25)
+    assert about["params"]["trees"] == 5
+    assert outcome.training_attempts == len(read.trained_ids) == 45
+    assert package.read_metrics(made)["attempts"] == 15
+    assert told[0].stage == "fitting"
+    assert [one.progress for one in told] == sorted(one.progress for one in told)
+    assert [one.point.step for one in told if one.point] == [1, 2, 3, 4, 5]
+
+
+def test_the_holdout_takes_part_in_nothing(order: Order) -> None:
+    """The same model comes out whatever the held-out attempts look like."""
+    train(order)
+    made = Path(order.directory)
+    before = (made / package.GRAPH).read_bytes(), (made / "decision.json").read_bytes()
+    data = typing()
+    held_out = data.held_out(order.holdout, order.split, order.seed)
+    pressed = data.attempts.pressed_at.copy()
+    pressed[held_out, -1] += 5_000_000
+    train(order, replace(data, attempts=replace(data.attempts, pressed_at=pressed)))
+    assert ((made / package.GRAPH).read_bytes(), (made / "decision.json").read_bytes()) == before
+
+
+def test_calibration_keeps_the_last_attempts_from_its_fit_and_the_model_sees_them_all(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    real = learners.learner("adaboost")
+
+    def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Report) -> Boosted:
+        seen.append(len(examples.labels))
+        fitted = real.fit(examples, params, seed, report)
+        assert isinstance(fitted, Boosted)
+        return fitted
+
+    use(monkeypatch, replace(real, fit=fit))
+    train(order)
+    # A tenth of each user's 15, rounded up, is 2.
+    assert seen == [45, 39]
+
+
+class Liar(Boosted):
+    """Whose graph was made of another model."""
+
+    def graph(self, temperature: float) -> onnx.ModelProto:
+        return super().graph(temperature * 3)
+
+
+class Mute(Boosted):
+    """Whose own answers are turned around."""
+
+    def logits(self, features: Matrix) -> Logits:
+        return super().logits(features)[:, ::-1]
+
+
+@pytest.mark.parametrize("kind", [Liar, Mute])
+def test_a_graph_that_disagrees_with_its_source_is_not_published(
+    order: Order, monkeypatch: pytest.MonkeyPatch, kind: type[Boosted]
+) -> None:
+    real = learners.learner("adaboost")
+
+    def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Report) -> Boosted:
+        fitted = real.fit(examples, params, seed, report)
+        assert isinstance(fitted, Boosted)
+        return kind(fitted.estimator)
+
+    use(monkeypatch, replace(real, fit=fit))
+    with pytest.raises(Internal) as caught:
+        train(order)
+    assert caught.value.reason == "GRAPH_DISAGREES"
+
+
+def use(monkeypatch: pytest.MonkeyPatch, learner: Learner) -> None:
+    monkeypatch.setitem(learners.LEARNERS, learner.name, learner)
+
+
+def test_a_user_with_one_attempt_left_is_learnt_all_the_same(order: Order) -> None:
+    data = typing()
+    few = np.ones(len(data.ids), np.bool_)
+    few[2:EACH] = False
+    outcome, _ = train(order, data.only(few))
+    assert outcome.training_attempts == 1 + 15 + 15
+    assert package.read(Path(order.directory)).labels == USERS
+
+
+def test_nothing_to_calibrate_on_is_told(order: Order) -> None:
+    with pytest.raises(FailedPrecondition, match="single attempt") as caught:
+        train(order, typing(each=2))
+    assert (caught.value.reason, caught.value.field) == ("NOT_ENOUGH_ATTEMPTS", "dataset")
+
+
+# Comparison
+
+
+@pytest.fixture
+def house(tmp_path: Path, order: Order) -> tuple[Models, Store, Model]:
+    """One model, trained and kept."""
+    outcome, _ = train(order)
+    made = Path(order.directory)
+    tables = open_tables(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    store = Store(tmp_path / "store")
+    kept = store.put("ada", 1, made)
+    row = Model(
+        name="ada",
+        version=1,
+        learner="adaboost",
+        features="timing",
+        features_version=1,
+        release_times=False,
+        phrase="abcde",
+        users=list(USERS),
+        dataset="ds_1",
+        fingerprint=outcome.fingerprint,
+        holdout=0.25,
+        split="late",
+        params={},
+        seed=0,
+        training_attempts=outcome.training_attempts,
+        fit_seconds=outcome.fit_seconds,
+        near_ties=0,
+        size_kib=1,
+        digest=package.digest(kept),
+        libraries={},
+        evaluation=package.read_metrics(made),
+        curve=[],
+        created_at=now(),
+    )
+    with tables.begin() as session:
+        session.add(row)
+    return Models(tables), store, row
+
+
+def test_its_own_holdout_gives_its_own_figures(house: tuple[Models, Store, Model], order: Order) -> None:
+    models, store, model = house
+    data = typing()
+    (row,) = Comparer(models, store).compare(data.only(data.held_out(0.25, "late", 0)))
+    assert row.evaluation
+    assert row.evaluation.accuracy == model.evaluation["accuracy"]
+    assert (row.seen_attempts, row.p_value, row.error) == (0, None, None)
+
+
+def test_attempts_that_it_saw_are_counted(house: tuple[Models, Store, Model]) -> None:
+    models, store, _ = house
+    (row,) = Comparer(models, store).compare(typing())
+    assert row.seen_attempts == 45
+
+
+def test_figures_are_measured_once(house: tuple[Models, Store, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    models, store, _ = house
+    first = Comparer(models, store).compare(typing())
+    monkeypatch.setattr(Graph, "run", None)
+    again = Comparer(models, store).compare(typing())
+    assert again[0].evaluation == first[0].evaluation
+    np.testing.assert_array_equal(again[0].correct, first[0].correct)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"phrase": "vwxyz"}, "OTHER_PHRASE"),
+        ({"users": np.array(["eve"] * 60)}, "UNKNOWN_USERS"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(
+    house: tuple[Models, Store, Model], changes: dict[str, object], reason: str
+) -> None:
+    models, store, _ = house
+    (row,) = Comparer(models, store).compare(replace(typing(), **changes))  # type: ignore[arg-type]
+    assert row.error
+    assert row.error.reason == reason
+    assert row.evaluation is None
