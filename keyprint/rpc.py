@@ -6,11 +6,12 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, TypeVar, cast
 
 import grpc
+from google.protobuf.descriptor import FileDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -147,19 +148,21 @@ def _changes(
 class Server:
     """A gRPC server with health and reflection, which stops gracefully on SIGTERM and SIGINT."""
 
-    def __init__(self, listen: str, services: Sequence[str]) -> None:
+    def __init__(self, listen: str, *protos: FileDescriptor) -> None:
         """Prepares a server; add servicers to `grpc_server`, then call `run`.
 
         Args:
             listen: "host:port"; port 0 takes a free one.
-            services: full names of the services, for health and reflection.
+            protos: whose services it offers, for health and reflection.
         """
         self._pool = futures.ThreadPoolExecutor(SERVER_THREADS, thread_name_prefix="rpc")
         self.grpc_server = grpc.server(self._pool, interceptors=[ErrorInterceptor()], options=OPTIONS)
         self._health = health.HealthServicer()
-        self._services = services
+        self._services = [service.full_name for proto in protos for service in proto.services_by_name.values()]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc_server)
-        reflection.enable_server_reflection([*services, health.SERVICE_NAME, reflection.SERVICE_NAME], self.grpc_server)
+        reflection.enable_server_reflection(
+            [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME], self.grpc_server
+        )
         self._stopping = threading.Event()
         self.port = self.grpc_server.add_insecure_port(listen)
 

@@ -53,6 +53,7 @@ class InferenceSettings(Settings):
     """The inference service."""
 
     inference_listen: str = Field("127.0.0.1:50053", description="Address that inference listens on.")
+    inference_models_mib: int = Field(1024, ge=1, description="MiB of models kept in memory; the one in use always is.")
 
 
 class GatewaySettings(Settings):

@@ -31,7 +31,7 @@ def main() -> None:
     # A crash between the catalogue and the queue leaves a dataset that nobody works on.
     for dataset in catalogue.under_way():
         queue.put(dataset.id, dataset.runs)
-    server = Server(settings.ingest_listen, [ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name])
+    server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR)
     # The stubs call every method abstract; uploads and summaries still answer UNIMPLEMENTED.
     servicer = IngestServicer(catalogue, store, queue)  # type: ignore[abstract]
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)

@@ -36,7 +36,7 @@ def main() -> None:
     # A crash between the tables and the queue leaves a job that nobody works on.
     for job in jobs.under_way():
         queue.put(job.id)
-    server = Server(settings.training_listen, [training_pb2.DESCRIPTOR.services_by_name["TrainingService"].full_name])
+    server = Server(settings.training_listen, training_pb2.DESCRIPTOR)
     with channel(settings.ingest_address) as ingest:
         stub = ingest_pb2_grpc.IngestServiceStub(ingest)
         servicer = TrainingServicer(jobs, models, store, Comparer(models, store), queue, stub)

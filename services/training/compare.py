@@ -13,9 +13,9 @@ import numpy.typing as npt
 from keyprint import package
 from keyprint.errors import FailedPrecondition
 from keyprint.features import feature_set
+from keyprint.graph import Graph
 from services.training.dataset import Trainable
 from services.training.evaluate import Evaluation, evaluate, from_json
-from services.training.graph import Graph
 from services.training.models import Models
 from services.training.significance import mcnemar
 from services.training.store import Store

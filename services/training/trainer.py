@@ -13,11 +13,11 @@ import numpy as np
 from keyprint import package
 from keyprint.errors import FailedPrecondition, Internal
 from keyprint.features import FeatureSet, Matrix, feature_set
+from keyprint.graph import Graph
 from keyprint.holdout import choose
 from services.training.calibrate import softmax, temperature, thresholds
 from services.training.dataset import Trainable, select
 from services.training.evaluate import evaluate
-from services.training.graph import Graph
 from services.training.learners import learner
 from services.training.learners.learner import Examples, Fitted, Labels, Learner, Step
 from services.training.work import Order, Outcome, Point, Progress

@@ -443,13 +443,13 @@ def predictions(first: int, count: int) -> pa.RecordBatch:
 def serve(servicer: Ingest | Training | Inference, listen: str = "127.0.0.1:0") -> rpc.Server:
     """Starts a server with this one servicer; the caller stops it."""
     if isinstance(servicer, Ingest):
-        server = rpc.Server(listen, ["keyprint.v1.IngestService"])
+        server = rpc.Server(listen, ingest_pb2.DESCRIPTOR)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
     elif isinstance(servicer, Training):
-        server = rpc.Server(listen, ["keyprint.v1.TrainingService"])
+        server = rpc.Server(listen, training_pb2.DESCRIPTOR)
         training_pb2_grpc.add_TrainingServiceServicer_to_server(servicer, server.grpc_server)
     else:
-        server = rpc.Server(listen, ["keyprint.v1.InferenceService"])
+        server = rpc.Server(listen, inference_pb2.DESCRIPTOR)
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc_server)
     server.start()
     return server

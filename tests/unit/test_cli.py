@@ -191,7 +191,7 @@ class Services:
 @pytest.fixture
 def services(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
     stand_ins = Services()
-    server = rpc.Server("127.0.0.1:0", [])
+    server = rpc.Server("127.0.0.1:0")
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(stand_ins.ingest, server.grpc_server)
     training_pb2_grpc.add_TrainingServiceServicer_to_server(stand_ins.training, server.grpc_server)
     inference_pb2_grpc.add_InferenceServiceServicer_to_server(stand_ins.inference, server.grpc_server)

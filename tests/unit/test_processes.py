@@ -25,7 +25,7 @@ SERVICE = """
     from keyprint.rpc import Server
 
     print("serving with", os.environ["KEYPRINT_GATEWAY_ADDRESS"], flush=True)
-    Server(os.environ["KEYPRINT_INGEST_LISTEN"], []).run(0)
+    Server(os.environ["KEYPRINT_INGEST_LISTEN"]).run(0)
 """
 PAGE = """
     import http.server, os, signal, sys

@@ -42,7 +42,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
 
 @pytest.fixture(scope="module")
 def channel() -> Iterator[grpc.Channel]:
-    server = rpc.Server("127.0.0.1:0", [SERVICE])
+    server = rpc.Server("127.0.0.1:0", ingest_pb2.DESCRIPTOR)
     # The stubs call every method abstract; those left out answer UNIMPLEMENTED.
     servicer = cast(Any, Ingest)()
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)

@@ -39,7 +39,7 @@ class Boosted:
         return to_onnx(self.estimator, temperature)
 
     def save(self, directory: Path) -> None:
-        """Writes `estimator.skops`, which skops reads without trusting any type of ours."""
+        """Writes `estimator.skops`; of its types, skops asks to be told that scikit-learn's own Tree may be trusted."""
         from skops import io
 
         io.dump(self.estimator, directory / "estimator.skops")

@@ -15,10 +15,10 @@ from keyprint import package
 from keyprint.attempts import UNKNOWN_TIME, Aligned
 from keyprint.errors import FailedPrecondition, Internal
 from keyprint.features import Matrix
+from keyprint.graph import Graph
 from services.training import learners, trainer
 from services.training.compare import Comparer
 from services.training.dataset import Trainable
-from services.training.graph import Graph
 from services.training.learners.adaboost import Boosted
 from services.training.learners.learner import Examples, Learner, Logits, Report
 from services.training.models import Models

@@ -1,4 +1,4 @@
-"""A model's graph, run as inference runs it."""
+"""A model's graph, run by ONNX Runtime: the one way, for evaluating a model and for serving it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,24 @@ _ROWS = 4096
 
 
 class Graph:
-    """An ONNX graph, features float32[n, F] to probabilities float32[n, K], on one thread."""
+    """An ONNX graph, features float32[n, F] to probabilities float32[n, K], on the caller's thread alone.
+
+    Attributes:
+        users: K.
+    """
 
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        # A spinning thread would keep the others from their core.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.users: int = self._session.get_outputs()[0].shape[1]
 
     def run(self, features: Matrix) -> Matrix:
         """The probabilities of n rows."""
+        if not len(features):
+            return np.empty((0, self.users), np.float32)
         pieces = [
             self._session.run([OUTPUT], {INPUT: features[begin : begin + _ROWS]})[0]
             for begin in range(0, len(features), _ROWS)

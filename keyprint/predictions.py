@@ -1,0 +1,34 @@
+"""What a predicted dataset looks like, row by row."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+ATTEMPTS = pa.schema(
+    [
+        pa.field("attempt", pa.uint32(), nullable=False),
+        pa.field("predicted_user", pa.string(), nullable=False),
+        pa.field("probability", pa.float64(), nullable=False),
+        pa.field("decision", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("second_choice", pa.string(), nullable=False),
+        pa.field("typed_at", pa.timestamp("us")),
+    ]
+)
+"""One row for every attempt, `attempt` counting from 0.  `predicted_user` is always the best candidate, with its
+calibrated probability from 0 to 1; both are empty and 0 where the attempt is not valid, and `reason` says why.
+`typed_at` is the first press, UTC, null where there is none."""
+
+KEYSTROKES = pa.schema(
+    [
+        pa.field("typed_at", pa.timestamp("us"), nullable=False),
+        pa.field("character", pa.string(), nullable=False),
+        pa.field("predicted_user", pa.string(), nullable=False),
+        *(
+            pa.field(name, pa.uint32(), nullable=False)
+            for name in ("year", "month", "day", "hour", "minute", "second", "microsecond")
+        ),
+        pa.field("attempt", pa.uint32(), nullable=False),
+    ]
+)
+"""One row for every keystroke: when it was pressed, UTC, and whose attempt it is taken to be part of."""

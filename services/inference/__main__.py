@@ -1,0 +1,30 @@
+"""Runs the inference service: python -m services.inference"""
+
+from __future__ import annotations
+
+import logging
+
+from keyprint.rpc import Server, channel
+from keyprint.settings import InferenceSettings
+from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, training_pb2_grpc
+from services.inference.models import Models
+from services.inference.servicer import InferenceServicer
+
+
+def main() -> None:
+    """Builds everything once and serves until SIGTERM or SIGINT."""
+    settings = InferenceSettings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    home = (settings.home / "inference").resolve()
+    server = Server(settings.inference_listen, inference_pb2.DESCRIPTOR)
+    with channel(settings.ingest_address) as ingest, channel(settings.training_address) as training:
+        models = Models(
+            training_pb2_grpc.TrainingServiceStub(training), home / "models", settings.inference_models_mib * 2**20
+        )
+        servicer = InferenceServicer(models, ingest_pb2_grpc.IngestServiceStub(ingest))
+        inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc_server)
+        server.run(settings.grace_seconds)
+
+
+if __name__ == "__main__":
+    main()

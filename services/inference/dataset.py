@@ -1,0 +1,78 @@
+"""A whole dataset, predicted batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from keyprint import attempts
+from keyprint.predictions import ATTEMPTS, KEYSTROKES
+from services.inference.decide import Decided, decide
+from services.inference.engine import Engine
+
+MOST_ROWS = 16_384
+"""Rows of one batch."""
+
+
+def predict(
+    engine: Engine, batches: Iterable[pa.RecordBatch], keystrokes: bool, first_n: int
+) -> Iterator[pa.RecordBatch]:
+    """Rows for every attempt of a dataset in its order, at least one batch, and no more rows than asked for.
+
+    Args:
+        engine: the model.
+        batches: the dataset, as `keyprint.attempts.SCHEMA`; no more of it is read than is needed.
+        keystrokes: whether a row is a keystroke and not an attempt.
+        first_n: rows wanted; 0 for all.
+    """
+    table: Callable[[pa.RecordBatch, Decided], pa.RecordBatch] = _keystrokes if keystrokes else _attempts
+    left = first_n or None
+    sent = False
+    for batch in batches:
+        rows = table(batch, decide(engine, engine.answer(attempts.from_batch(batch))))
+        for begin in range(0, rows.num_rows, MOST_ROWS):
+            piece = rows.slice(begin, MOST_ROWS if left is None else min(MOST_ROWS, left))
+            yield piece
+            sent = True
+            if left is not None:
+                left -= piece.num_rows
+                if not left:
+                    return
+    if not sent:
+        yield pa.RecordBatch.from_pylist([], KEYSTROKES if keystrokes else ATTEMPTS)
+
+
+def _attempts(batch: pa.RecordBatch, decided: Decided) -> pa.RecordBatch:
+    columns = [
+        batch.column("attempt"),
+        decided.user,
+        decided.probability,
+        decided.decision,
+        decided.reason,
+        decided.second,
+        batch.column("typed_at").cast(pa.timestamp("us")),
+    ]
+    return _batch(columns, ATTEMPTS)
+
+
+def _keystrokes(batch: pa.RecordBatch, decided: Decided) -> pa.RecordBatch:
+    character = batch.column("character")
+    owner = pc.list_parent_indices(character).to_numpy()
+    moment = batch.column("pressed_at").flatten().cast(pa.timestamp("us"))
+    parts = [pc.year(moment), pc.month(moment), pc.day(moment), pc.hour(moment), pc.minute(moment), pc.second(moment)]
+    microsecond = moment.cast(pa.int64()).to_numpy() % 1_000_000
+    attempt = batch.column("attempt").to_numpy()[owner]
+    return _batch([moment, character.flatten(), decided.user[owner], *parts, microsecond, attempt], KEYSTROKES)
+
+
+def _batch(columns: list[pa.Array | np.ndarray[tuple[int], np.dtype[np.generic]]], schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [
+        pa.array(column.tolist() if column.dtype.kind == "U" else column) if isinstance(column, np.ndarray) else column
+        for column in columns
+    ]
+    return pa.RecordBatch.from_arrays(
+        [a.cast(field.type) for a, field in zip(arrays, schema, strict=True)], schema=schema
+    )

@@ -1,0 +1,96 @@
+"""Probabilities to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from keyprint.attempts import REASONS
+from keyprint.errors import InvalidArgument, NotFound
+from keyprint.features import Matrix
+from services.inference.engine import Answers, Engine
+
+IDENTIFIED, UNKNOWN, INVALID = "IDENTIFIED", "UNKNOWN", "INVALID"
+DECISIONS = (IDENTIFIED, UNKNOWN, INVALID)
+
+LARGEST_FAR = 0.5
+
+_REASONS = np.array(REASONS)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The best candidate of each of n attempts and what to make of it.
+
+    Attributes:
+        user: str[n], empty where the attempt is not valid.
+        probability: float64[n], 0 there.
+        decision: str[n], one of `DECISIONS`.
+        reason: str[n], why an attempt is not valid, else empty.
+        second: str[n], the second best candidate, empty where there is none.
+    """
+
+    user: npt.NDArray[np.str_]
+    probability: npt.NDArray[np.float64]
+    decision: npt.NDArray[np.str_]
+    reason: npt.NDArray[np.str_]
+    second: npt.NDArray[np.str_]
+
+
+def decide(engine: Engine, answers: Answers) -> Decided:
+    """Names the best candidate of every attempt, the first of equals."""
+    count, rows = len(answers.verdicts.reason), answers.rows
+    order = _ranked(answers.probabilities, 2)
+    user, second = np.full((2, count), "", engine.labels.dtype)
+    user[rows], second[rows] = engine.labels[order[:, 0]], engine.labels[order[:, 1]]
+    probability = np.zeros(count)
+    probability[rows] = answers.probabilities.max(axis=1, initial=0.0)
+    decision = np.where(probability >= threshold(engine), IDENTIFIED, UNKNOWN)
+    decision[answers.verdicts.reason != 0] = INVALID
+    return Decided(user, probability, decision, _REASONS[answers.verdicts.reason], second)
+
+
+def candidates(engine: Engine, answers: Answers, count: int) -> Sequence[tuple[str, float]]:
+    """The `count` best candidates of one attempt, best first, the first of equals first; none if it is not valid."""
+    if not len(answers.rows):
+        return []
+    probabilities = answers.probabilities[0]
+    order = _ranked(answers.probabilities, count)[0]
+    return list(zip(engine.labels[order].tolist(), probabilities[order].tolist(), strict=True))
+
+
+def threshold(engine: Engine, far: float = 0.0) -> float:
+    """The probability from which a candidate is believed, at a false accept rate; 0 for the model's default.
+
+    Raises:
+        InvalidArgument: the rate is out of range.
+    """
+    # Written so that NaN fails too.
+    if not 0.0 <= far <= LARGEST_FAR:
+        raise InvalidArgument(
+            "FAR_OUT_OF_RANGE",
+            f"The false accept rate must be above 0 and at most {LARGEST_FAR}, or 0 for the model's default of "
+            f"{engine.package.thresholds.default_far:g}; not {far:g}.",
+            "far",
+        )
+    return engine.package.thresholds.at(far or engine.package.thresholds.default_far)
+
+
+def score(engine: Engine, answers: Answers, user: str) -> float:
+    """The probability that this user typed one attempt; 0 if it is not valid.
+
+    Raises:
+        NotFound: the model does not know the user.
+    """
+    try:
+        column = engine.package.labels.index(user)
+    except ValueError:
+        raise NotFound("USER_NOT_FOUND", f"{engine.reference} does not know {user!r}.", "user") from None
+    return float(answers.probabilities[0, column]) if len(answers.rows) else 0.0
+
+
+def _ranked(probabilities: Matrix, count: int) -> npt.NDArray[np.int64]:
+    return np.argsort(-probabilities, axis=1, kind="stable")[:, :count]

@@ -1,0 +1,97 @@
+"""A model, loaded and ready: attempts in, probabilities out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from keyprint import attempts, package
+from keyprint.attempts import Keystrokes, Verdicts
+from keyprint.errors import FailedPrecondition
+from keyprint.features import Matrix, feature_set
+from keyprint.graph import Graph
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of n attempts, of which m are valid.
+
+    Attributes:
+        verdicts: which are valid, and why the others are not.
+        rows: int64[m], the valid ones.
+        probabilities: float32[m, K], calibrated.
+    """
+
+    verdicts: Verdicts
+    rows: npt.NDArray[np.int64]
+    probabilities: Matrix
+
+
+class Engine:
+    """One model; safe to share between threads.
+
+    Attributes:
+        reference: name@version.
+        package: what it is.
+        labels: str[K], whom it can tell apart.
+        size: bytes of its graph.
+    """
+
+    def __init__(self, reference: str, directory: Path) -> None:
+        """Loads the package in `directory` and answers once, so that the first caller does not wait.
+
+        Args:
+            reference: name@version, as answers tell it.
+
+        Raises:
+            ValueError: the package is not one that this Keyprint reads.
+        """
+        self.reference = reference
+        self.package = package.read(directory)
+        self.labels = np.array(self.package.labels, np.str_)
+        self._features = feature_set(self.package.inputs.feature_set)
+        if self._features.version != self.package.inputs.version:
+            raise ValueError(
+                f"{reference} was trained with version {self.package.inputs.version} of the feature set "
+                f"{self._features.name!r}; this Keyprint has version {self._features.version}."
+            )
+        path = directory / package.GRAPH
+        self._graph = Graph(path)
+        self.size = path.stat().st_size
+        width = len(self._features.columns(self.package.inputs.phrase, self.package.inputs.release_times))
+        self._graph.run(np.zeros((1, width), np.float32))
+
+    @property
+    def phrase(self) -> str:
+        """What it can read."""
+        return self.package.inputs.phrase
+
+    @property
+    def release_times(self) -> bool:
+        """Whether it needs release times."""
+        return self.package.inputs.release_times
+
+    def answer(self, keystrokes: Keystrokes) -> Answers:
+        """Judges n attempts and says of the valid ones who typed them."""
+        verdicts = attempts.judge(keystrokes, self.phrase)
+        aligned = attempts.align(keystrokes, verdicts, self.phrase)
+        features = self._features.compute(aligned, self.release_times)
+        return Answers(verdicts, aligned.rows, self._graph.run(features))
+
+    def check_releases(self, keystrokes: Keystrokes) -> None:
+        """Nothing, if there is a release time where the model needs one.
+
+        Raises:
+            FailedPrecondition: there is not a single one.
+        """
+        known = keystrokes.released_at != attempts.UNKNOWN_TIME
+        if self.release_times and len(known) and not known.any():
+            raise FailedPrecondition(
+                "NO_RELEASE_TIMES",
+                f"{self.reference} was trained with release times, and none are given; give released_at, or use a "
+                "model that was trained without.",
+                "attempt",
+            )

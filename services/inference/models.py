@@ -1,0 +1,147 @@
+"""Models, pulled from training when they are first asked for."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tarfile
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import grpc
+
+from keyprint import package
+from keyprint.errors import Internal, KeyprintError, NotFound, from_rpc_error
+from keyprint.names import parse_reference
+from keyprint.v1 import training_pb2, training_pb2_grpc
+from services.inference.engine import Engine
+
+log = logging.getLogger(__name__)
+
+MEMORY_SECONDS = 2.0
+"""How long a reference is taken to name the same model without asking training again."""
+
+UNPACKED_BYTES = 2 * 2**30
+"""Largest package that is unpacked."""
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What a reference named when training was last asked."""
+
+    model: training_pb2.Model
+    asked_at: float
+
+
+class Models:
+    """Engines by reference.  Packages stay on disk by digest; engines stay in memory as long as they fit."""
+
+    def __init__(self, training: training_pb2_grpc.TrainingServiceStub, directory: Path, memory_bytes: int) -> None:
+        """Unpacks into `directory`; keeps engines of up to `memory_bytes` of graphs, the newest one in any case."""
+        self._training = training
+        self._directory = directory
+        self._memory_bytes = memory_bytes
+        self._lock = threading.Lock()
+        self._named: dict[str, _Named] = {}
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._loading: dict[str, threading.Lock] = {}
+        directory.mkdir(parents=True, exist_ok=True)
+        for left in directory.glob(".*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def get(self, reference: str) -> Engine:
+        """The engine of a model, as `name`, `name@version` or `name@alias`.
+
+        Raises:
+            InvalidArgument: it is no reference.
+            NotFound: there is no such model.
+            Unavailable: training does not answer, and the model was never here.
+            Internal: what training sent is not what it said it would be.
+        """
+        parse_reference(reference, "model")
+        model = self._resolve(reference)
+        # Two versions may well have the same content.
+        key = f"{model.name}@{model.version} {model.digest}"
+        with self._lock:
+            engine = self._engines.get(key)
+            if engine is not None:
+                self._engines.move_to_end(key)
+                return engine
+            loading = self._loading.setdefault(key, threading.Lock())
+        # One caller loads, the others wait for that.
+        with loading:
+            with self._lock:
+                engine = self._engines.get(key)
+            return engine or self._load(key, model)
+
+    def _resolve(self, reference: str) -> training_pb2.Model:
+        known = self._named.get(reference)
+        if known and time.monotonic() - known.asked_at < MEMORY_SECONDS:
+            return known.model
+        try:
+            model = self._training.GetModel(training_pb2.GetModelRequest(model=reference), timeout=10)
+        except grpc.RpcError as error:
+            told = from_rpc_error(error)
+            if known and not isinstance(told, NotFound):
+                log.warning("training does not answer; %s stays version %d", reference, known.model.version)
+                return known.model
+            self._named.pop(reference, None)
+            raise told from None
+        self._named[reference] = _Named(model, time.monotonic())
+        return model
+
+    def _load(self, key: str, model: training_pb2.Model) -> Engine:
+        reference = f"{model.name}@{model.version}"
+        directory = self._directory / model.digest
+        if not directory.exists():
+            self._pull(reference, model.digest, directory)
+        try:
+            engine = Engine(reference, directory)
+        except Exception as error:
+            # Damaged on disk, or of another Keyprint: the next caller pulls it again.
+            shutil.rmtree(directory, ignore_errors=True)
+            raise _corrupt(reference, str(error)) from error
+        with self._lock:
+            self._engines[key] = engine
+            self._loading.pop(key, None)
+            while len(self._engines) > 1 and sum(one.size for one in self._engines.values()) > self._memory_bytes:
+                self._engines.popitem(last=False)
+        return engine
+
+    def _pull(self, reference: str, digest: str, directory: Path) -> None:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix=".pull-", dir=self._directory) as folder:
+            archive, unpacked = Path(folder) / "model.tar", Path(folder) / "model"
+            with archive.open("wb") as file:
+                self._download(reference, file)
+            try:
+                _unpack(archive, unpacked)
+            except (OSError, tarfile.TarError) as error:
+                raise _corrupt(reference, str(error)) from error
+            if package.digest(unpacked) != digest:
+                raise _corrupt(reference, "its digest is another")
+            # Whole or not at all; two processes may do this at once.
+            if not directory.exists():
+                unpacked.rename(directory)
+        log.info("pulled %s in %.2f s", reference, time.monotonic() - began)
+
+    def _download(self, reference: str, file: BinaryIO) -> None:
+        request = training_pb2.DownloadModelRequest(model=reference)
+        for piece in self._training.DownloadModel(request):
+            file.write(piece.content)
+
+
+def _unpack(archive: Path, directory: Path) -> None:
+    with tarfile.open(archive) as packed:
+        if sum(member.size for member in packed.getmembers()) > UNPACKED_BYTES:
+            raise tarfile.TarError(f"it is larger than {UNPACKED_BYTES} bytes")
+        packed.extractall(directory, filter="data")
+
+
+def _corrupt(reference: str, why: str) -> KeyprintError:
+    return Internal("MODEL_CORRUPT", f"The package of {reference} cannot be used: {why}.", "model")

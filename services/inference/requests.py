@@ -1,0 +1,84 @@
+"""Requests, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keyprint import attempts
+from keyprint.attempts import Keystrokes
+from keyprint.errors import InvalidArgument
+from keyprint.v1 import attempts_pb2, inference_pb2
+
+MOST_CANDIDATES, USUAL_CANDIDATES = 1000, 5
+MOST_ATTEMPTS = 16_384
+
+_ROWS = inference_pb2.PredictDatasetRequest
+
+
+def attempt(message: attempts_pb2.Attempt) -> Keystrokes:
+    """One attempt as a batch of one.
+
+    Raises:
+        InvalidArgument: its columns differ in length.
+    """
+    return attempts.single(message.character, message.pressed_at, message.released_at)
+
+
+def batch(request: inference_pb2.BatchIdentifyRequest) -> Keystrokes:
+    """Many attempts.
+
+    Raises:
+        InvalidArgument: too many, or its columns differ in length.
+    """
+    lengths = np.array(request.length, np.int64)
+    if len(lengths) > MOST_ATTEMPTS:
+        raise InvalidArgument(
+            "BATCH_INVALID", f"A batch has at most {MOST_ATTEMPTS:,} attempts, not {len(lengths):,}.", "length"
+        )
+    total = int(lengths.sum())
+    columns: dict[str, Sequence[object]] = {
+        "character": request.character,
+        "pressed_at": request.pressed_at,
+        "released_at": request.released_at,
+    }
+    for field, column in columns.items():
+        if len(column) != total and not (field == "released_at" and not len(column)):
+            raise InvalidArgument(
+                "BATCH_INVALID", f"The lengths add up to {total:,} and {field} has {len(column):,} entries.", field
+            )
+    released_at = np.array(request.released_at, np.int64)
+    return Keystrokes(
+        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+        character=attempts.encode(request.character),
+        pressed_at=np.array(request.pressed_at, np.int64),
+        released_at=released_at if len(released_at) else np.full(total, attempts.UNKNOWN_TIME, np.int64),
+        malformed=np.zeros(len(lengths), np.bool_),
+    )
+
+
+def candidates(count: int) -> int:
+    """How many candidates to tell; the usual number where none is given.
+
+    Raises:
+        InvalidArgument: too many.
+    """
+    if count > MOST_CANDIDATES:
+        raise InvalidArgument(
+            "CANDIDATES_INVALID",
+            f"candidates must be 1 to {MOST_CANDIDATES:,}, or 0 for {USUAL_CANDIDATES}; not {count:,}.",
+            "candidates",
+        )
+    return count or USUAL_CANDIDATES
+
+
+def keystrokes(rows: inference_pb2.PredictDatasetRequest.Rows.ValueType) -> bool:
+    """Whether a row is a keystroke and not an attempt.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    if rows not in (_ROWS.ROWS_UNSPECIFIED, _ROWS.ROWS_ATTEMPTS, _ROWS.ROWS_KEYSTROKES):
+        raise InvalidArgument("ROWS_INVALID", f"rows must be attempts or keystrokes, not {rows}.", "rows")
+    return rows == _ROWS.ROWS_KEYSTROKES

@@ -1,0 +1,127 @@
+"""InferenceService: messages in, messages out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+import pyarrow as pa
+
+from keyprint import arrow
+from keyprint.attempts import REASONS
+from keyprint.errors import FailedPrecondition
+from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, ingest_pb2_grpc
+from services.inference import decide, requests
+from services.inference.dataset import predict
+from services.inference.engine import Engine
+from services.inference.models import Models
+
+_READABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
+_DECISIONS = {name: inference_pb2.Decision.Value(f"DECISION_{name}") for name in decide.DECISIONS}
+
+
+class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
+    """Answers from engines; datasets come from ingest."""
+
+    def __init__(self, models: Models, ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
+        self._models = models
+        self._ingest = ingest
+
+    def Identify(  # noqa: N802 - gRPC's name, as are all that follow
+        self, request: inference_pb2.IdentifyRequest, context: grpc.ServicerContext
+    ) -> inference_pb2.IdentifyResponse:
+        count = requests.candidates(request.candidates)
+        keystrokes = requests.attempt(request.attempt)
+        engine = self._models.get(request.model)
+        engine.check_releases(keystrokes)
+        answers = engine.answer(keystrokes)
+        decided = decide.decide(engine, answers)
+        return inference_pb2.IdentifyResponse(
+            model=engine.reference,
+            candidates=[
+                inference_pb2.Candidate(user=user, probability=probability)
+                for user, probability in decide.candidates(engine, answers, count)
+            ],
+            decision=_DECISIONS[decided.decision[0]],
+            reason=decided.reason[0],
+            threshold=decide.threshold(engine),
+        )
+
+    def BatchIdentify(  # noqa: N802
+        self, request: inference_pb2.BatchIdentifyRequest, context: grpc.ServicerContext
+    ) -> inference_pb2.BatchIdentifyResponse:
+        keystrokes = requests.batch(request)
+        engine = self._models.get(request.model)
+        engine.check_releases(keystrokes)
+        decided = decide.decide(engine, engine.answer(keystrokes))
+        return inference_pb2.BatchIdentifyResponse(
+            model=engine.reference,
+            user=decided.user.tolist(),
+            probability=decided.probability.tolist(),
+            decision=[_DECISIONS[one] for one in decided.decision.tolist()],
+            reason=decided.reason.tolist(),
+        )
+
+    def Verify(  # noqa: N802
+        self, request: inference_pb2.VerifyRequest, context: grpc.ServicerContext
+    ) -> inference_pb2.VerifyResponse:
+        keystrokes = requests.attempt(request.attempt)
+        engine = self._models.get(request.model)
+        threshold = decide.threshold(engine, request.far)
+        engine.check_releases(keystrokes)
+        answers = engine.answer(keystrokes)
+        score = decide.score(engine, answers, request.user)
+        reason = REASONS[answers.verdicts.reason[0]]
+        return inference_pb2.VerifyResponse(
+            model=engine.reference,
+            score=score,
+            threshold=threshold,
+            accepted=not reason and score >= threshold,
+            reason=reason,
+        )
+
+    def PredictDataset(  # noqa: N802
+        self, request: inference_pb2.PredictDatasetRequest, context: grpc.ServicerContext
+    ) -> Iterator[attempts_pb2.RecordBatch]:
+        keystrokes = requests.keystrokes(request.rows)
+        engine = self._models.get(request.model)
+        _check(engine, self._ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=request.dataset)))
+        attempts = self._ingest.ReadAttempts(
+            ingest_pb2.ReadAttemptsRequest(
+                dataset=request.dataset, selection=ingest_pb2.ReadAttemptsRequest.SELECTION_ALL
+            )
+        )
+        # A caller who goes away stops the reading at once, and with it all that follows.
+        context.add_callback(attempts.cancel)  # type: ignore[arg-type] # what it answers is not looked at
+        try:
+            for batch in predict(engine, _batches(attempts), keystrokes, request.first_n):
+                yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
+        finally:
+            attempts.cancel()
+
+
+def _batches(messages: Iterator[attempts_pb2.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for message in messages:
+        yield arrow.from_ipc(message.ipc)
+
+
+def _check(engine: Engine, dataset: ingest_pb2.Dataset) -> None:
+    if dataset.state not in _READABLE:
+        state = ingest_pb2.Dataset.State.Name(dataset.state).removeprefix("STATE_")
+        raise FailedPrecondition(
+            "DATASET_NOT_READY", f"The dataset is {state}; it must be READY or INCOMPLETE.", "dataset"
+        )
+    if dataset.phrase != engine.phrase:
+        raise FailedPrecondition(
+            "OTHER_PHRASE",
+            f"{engine.reference} reads {engine.phrase!r}, and this dataset has {dataset.phrase!r}; import the source "
+            "with the model's phrase, or use another model.",
+            "dataset",
+        )
+    if engine.release_times and not dataset.release_times:
+        raise FailedPrecondition(
+            "NO_RELEASE_TIMES",
+            f"{engine.reference} was trained with release times, which this dataset lacks; use a model that was "
+            "trained without.",
+            "dataset",
+        )

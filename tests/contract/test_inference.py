@@ -1,0 +1,250 @@
+"""The inference service as a process, with a real ingest and a real training behind it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pyarrow as pa
+import pytest
+
+from keyprint import errors, rpc, simulate
+from keyprint.arrow import from_ipc
+from keyprint.attempts import DEFAULT_PHRASE
+from keyprint.client import IngestClient, TrainingClient
+from keyprint.predictions import ATTEMPTS, KEYSTROKES
+from keyprint.source import attempt_from_source
+from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, training_pb2
+from tests.conftest import Stack
+
+pytestmark = pytest.mark.timeout(300)
+
+Kind = inference_pb2.PredictDatasetRequest
+
+
+@pytest.fixture(scope="module")
+def inference(keyprint_stack: Stack) -> Iterator[inference_pb2_grpc.InferenceServiceStub]:
+    with rpc.channel(keyprint_stack.addresses["inference"].listen) as channel:
+        yield inference_pb2_grpc.InferenceServiceStub(channel)
+
+
+def imported(stack: Stack, url: str, phrase: str = "") -> str:
+    with IngestClient(stack.addresses["ingest"].listen) as ingest:
+        *_, dataset = ingest.watch_dataset(ingest.create_dataset(url, phrase).id)
+    assert dataset.state == ingest_pb2.Dataset.STATE_READY
+    return dataset.id
+
+
+@pytest.fixture(scope="module")
+def model(keyprint_stack: Stack) -> str:
+    dataset = imported(keyprint_stack, keyprint_stack.source_url)
+    with TrainingClient(keyprint_stack.addresses["training"].listen) as training:
+        job = training.create_training_job(dataset, "adaboost", "answers", 0.2, params={"trees": 60, "depth": 12})
+        *_, job = training.watch_training_job(job.id)
+    assert job.state == training_pb2.TrainingJob.STATE_SUCCEEDED
+    return "answers"
+
+
+@pytest.fixture(scope="module")
+def test_data(keyprint_stack: Stack) -> str:
+    return imported(keyprint_stack, keyprint_stack.test_url)
+
+
+@pytest.fixture(scope="module")
+def labels(keyprint_stack: Stack) -> list[str]:
+    """Who really typed each attempt of the test document."""
+    with (keyprint_stack.files / "test_labels.csv").open(newline="") as file:
+        return [row["user"] for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def typed(keyprint_stack: Stack) -> list[attempts_pb2.Attempt]:
+    """The attempts of the test document, as messages."""
+    document = json.loads((keyprint_stack.files / "test.json").read_text())
+    return [attempt_from_source(one) for one in document["attempts"]]
+
+
+def predict(inference: inference_pb2_grpc.InferenceServiceStub, model: str, dataset: str, **more: Any) -> pa.Table:
+    pieces = inference.PredictDataset(Kind(model=model, dataset=dataset, **more))
+    return pa.Table.from_batches([from_ipc(piece.ipc) for piece in pieces])
+
+
+def refusal(call: Any, message: Any) -> errors.KeyprintError:
+    def listen() -> None:
+        answer: Any = call(message)
+        if hasattr(answer, "__iter__"):
+            list(answer)  # a stream, which is refused when it is read
+
+    with pytest.raises(grpc.RpcError) as caught:
+        listen()
+    return errors.from_rpc_error(caught.value)
+
+
+def test_a_dataset_is_predicted_in_order_and_well_above_chance(
+    inference: inference_pb2_grpc.InferenceServiceStub, model: str, test_data: str, labels: list[str]
+) -> None:
+    table = predict(inference, model, test_data)
+    assert table.schema == ATTEMPTS
+    rows = table.to_pylist()
+    assert [row["attempt"] for row in rows] == list(range(len(labels)))
+    valid = [(row, label) for row, label in zip(rows, labels, strict=True) if row["decision"] != "INVALID"]
+    assert sum(row["predicted_user"] == label for row, label in valid) > 0.6 * len(valid)
+    assert all(row["predicted_user"] and not row["reason"] for row, _ in valid)
+
+
+def test_one_attempt_at_a_time_gives_the_same_answers(
+    inference: inference_pb2_grpc.InferenceServiceStub,
+    model: str,
+    test_data: str,
+    typed: list[attempts_pb2.Attempt],
+) -> None:
+    rows = predict(inference, model, test_data).to_pylist()
+    for attempt, row in zip(typed, rows, strict=True):
+        answer = inference.Identify(inference_pb2.IdentifyRequest(model=model, attempt=attempt, candidates=2))
+        assert inference_pb2.Decision.Name(answer.decision) == f"DECISION_{row['decision']}"
+        assert answer.reason == row["reason"]
+        if answer.candidates:
+            first, second = answer.candidates
+            assert (first.user, second.user) == (row["predicted_user"], row["second_choice"])
+            assert first.probability == pytest.approx(row["probability"])
+            assert (answer.decision == inference_pb2.DECISION_IDENTIFIED) == (first.probability >= answer.threshold)
+
+
+def test_many_attempts_at_once_give_the_same_answers(
+    inference: inference_pb2_grpc.InferenceServiceStub,
+    model: str,
+    test_data: str,
+    typed: list[attempts_pb2.Attempt],
+) -> None:
+    request = inference_pb2.BatchIdentifyRequest(model=model)
+    for attempt in typed:
+        request.length.append(len(attempt.character))
+        request.character.extend(attempt.character)
+        request.pressed_at.extend(attempt.pressed_at)
+        request.released_at.extend(attempt.released_at)
+    answer = inference.BatchIdentify(request)
+    table = predict(inference, model, test_data)
+    assert list(answer.user) == table["predicted_user"].to_pylist()
+    assert list(answer.probability) == pytest.approx(table["probability"].to_pylist())
+    assert list(answer.reason) == table["reason"].to_pylist()
+
+
+def test_true_claims_score_higher_than_false_ones(
+    inference: inference_pb2_grpc.InferenceServiceStub,
+    model: str,
+    typed: list[attempts_pb2.Attempt],
+    labels: list[str],
+) -> None:
+    users = sorted(set(labels))
+    own: list[float] = []
+    others: list[float] = []
+    for attempt, label in list(zip(typed, labels, strict=True))[:12]:
+        for user in users:
+            answer = inference.Verify(inference_pb2.VerifyRequest(model=model, user=user, attempt=attempt))
+            if not answer.reason:
+                (own if user == label else others).append(answer.score)
+                assert answer.accepted == (answer.score >= answer.threshold)
+    assert sum(own) / len(own) > 2 * sum(others) / len(others)
+
+
+def test_a_stricter_rate_asks_for_a_higher_score(
+    inference: inference_pb2_grpc.InferenceServiceStub, model: str, typed: list[attempts_pb2.Attempt], labels: list[str]
+) -> None:
+    strict, lax = (
+        inference.Verify(inference_pb2.VerifyRequest(model=model, user=labels[0], attempt=typed[0], far=far)).threshold
+        for far in (0.002, 0.2)
+    )
+    assert strict > lax
+
+
+def test_keystrokes_are_rows_too(
+    inference: inference_pb2_grpc.InferenceServiceStub,
+    model: str,
+    test_data: str,
+    typed: list[attempts_pb2.Attempt],
+) -> None:
+    table = predict(inference, model, test_data, rows=Kind.ROWS_KEYSTROKES)
+    assert table.schema == KEYSTROKES
+    assert table["character"].to_pylist() == [key for attempt in typed for key in attempt.character]
+    assert predict(inference, model, test_data, rows=Kind.ROWS_KEYSTROKES, first_n=50).num_rows == 50
+
+
+def test_an_invalid_attempt_is_an_answer(inference: inference_pb2_grpc.InferenceServiceStub, model: str) -> None:
+    attempt = attempts_pb2.Attempt(character=list("hello"), pressed_at=range(5), released_at=range(1, 6))
+    answer = inference.Identify(inference_pb2.IdentifyRequest(model=model, attempt=attempt))
+    assert answer.decision == inference_pb2.DECISION_INVALID
+    assert answer.reason == "PHRASE_MISMATCH"
+    assert list(answer.candidates) == []
+    claim = inference.Verify(inference_pb2.VerifyRequest(model=model, user="typist00", attempt=attempt))
+    assert (claim.accepted, claim.reason) == (False, "PHRASE_MISMATCH")
+
+
+def test_what_is_wrong_is_named(
+    inference: inference_pb2_grpc.InferenceServiceStub,
+    model: str,
+    test_data: str,
+    typed: list[attempts_pb2.Attempt],
+) -> None:
+    attempt = typed[0]
+    uneven = attempts_pb2.Attempt(character=["a"], pressed_at=[1, 2])
+    identify, verify = inference_pb2.IdentifyRequest, inference_pb2.VerifyRequest
+    invalid, missing = errors.InvalidArgument, errors.NotFound
+    batch = inference_pb2.BatchIdentifyRequest(model=model, length=[2])
+    cases: list[tuple[Any, Any, type[errors.KeyprintError], str, str]] = [
+        (inference.Identify, identify(model="nobody", attempt=attempt), missing, "MODEL_NOT_FOUND", "model"),
+        (inference.Identify, identify(model="a/b", attempt=attempt), invalid, "MODEL_NAME_INVALID", "model"),
+        (inference.Identify, identify(model=model, attempt=uneven), invalid, "ATTEMPT_INVALID", "attempt"),
+        (inference.Identify, identify(model=model, candidates=1001), invalid, "CANDIDATES_INVALID", "candidates"),
+        (inference.Verify, verify(model=model, attempt=attempt, user="eve"), missing, "USER_NOT_FOUND", "user"),
+        (inference.Verify, verify(model=model, attempt=attempt, far=0.7), invalid, "FAR_OUT_OF_RANGE", "far"),
+        (inference.BatchIdentify, batch, invalid, "BATCH_INVALID", "character"),
+        (inference.PredictDataset, Kind(model=model, dataset="ds_0"), missing, "DATASET_NOT_FOUND", "dataset"),
+        (inference.PredictDataset, Kind(model="nobody", dataset=test_data), missing, "MODEL_NOT_FOUND", "model"),
+    ]
+    for call, message, kind, reason, field in cases:
+        error = refusal(call, message)
+        assert (type(error), error.reason, error.field) == (kind, reason, field)
+        assert error.message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("phrase", "press_only", "reason"),
+    [("other words", False, "OTHER_PHRASE"), (DEFAULT_PHRASE, True, "NO_RELEASE_TIMES")],
+)
+def test_data_that_the_model_cannot_read_is_a_failed_precondition(
+    inference: inference_pb2_grpc.InferenceServiceStub,
+    model: str,
+    keyprint_stack: Stack,
+    phrase: str,
+    press_only: bool,
+    reason: str,
+) -> None:
+    folder = keyprint_stack.files / reason.lower()
+    first, *_ = simulate.write(folder, 2, 25, phrase, press_only=press_only)
+    dataset = imported(keyprint_stack, f"{keyprint_stack.files_url}/{folder.name}/{first.name}", phrase)
+    error = refusal(inference.PredictDataset, Kind(model=model, dataset=dataset))
+    assert isinstance(error, errors.FailedPrecondition)
+    assert (error.reason, error.field) == (reason, "dataset")
+
+
+def test_a_caller_may_stop_reading_at_any_time(
+    inference: inference_pb2_grpc.InferenceServiceStub, model: str, test_data: str
+) -> None:
+    stream = inference.PredictDataset(Kind(model=model, dataset=test_data))
+    next(stream)
+    stream.cancel()
+    assert predict(inference, model, test_data, first_n=1).num_rows == 1
+
+
+def test_nothing_that_trains_is_in_the_process() -> None:
+    script = (
+        "import sys, services.inference.__main__\n"
+        "found = {'bentoml', 'keras', 'pandas', 'sklearn', 'tensorflow'} & set(sys.modules)\n"
+        "sys.exit(str(found) if found else 0)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603 - our own script

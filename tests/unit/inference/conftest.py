@@ -1,0 +1,141 @@
+"""A model that names people by their tempo, and a training service that hands it out."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from concurrent import futures
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from keyprint import attempts, features, package, rpc
+from keyprint.errors import NotFound
+from keyprint.names import parse_reference
+from keyprint.v1 import training_pb2, training_pb2_grpc
+
+PHRASE = "hi you"
+LABELS = ("ann", "bob", "cat")
+TEMPO_MS = (80, 200, 500)
+
+
+def keystrokes(tempo_ms: float, phrase: str = PHRASE, release_times: bool = False) -> attempts.Keystrokes:
+    """One even attempt."""
+    pressed = [round(number * tempo_ms * 1000) for number in range(len(phrase))]
+    released = [at + 40_000 for at in pressed] if release_times else []
+    return attempts.single(list(phrase), pressed, released)
+
+
+def join(*several: attempts.Keystrokes) -> attempts.Keystrokes:
+    """Several batches as one."""
+    lengths = np.concatenate([np.diff(one.offsets) for one in several])
+    return attempts.Keystrokes(
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        character=np.concatenate([one.character for one in several]),
+        pressed_at=np.concatenate([one.pressed_at for one in several]),
+        released_at=np.concatenate([one.released_at for one in several]),
+        malformed=np.concatenate([one.malformed for one in several]),
+    )
+
+
+def write_package(directory: Path, release_times: bool = False, version: int = 1) -> Path:
+    """A package whose graph is right: probabilities fall with the distance from each person's log tempo."""
+    directory.mkdir(parents=True)
+    columns = features.feature_set("timing").columns(PHRASE, release_times)
+    # -(x - c)² = 2xc - c² - x², and what is the same for all drops out of the softmax.
+    centres = np.log(np.array(TEMPO_MS, np.float64))
+    weights = np.zeros((len(columns), len(LABELS)), np.float32)
+    weights[columns.index("log_press_to_press_1")] = 2 * centres * 10
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", [package.INPUT, "weights"], ["product"]),
+            helper.make_node("Add", ["product", "bias"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], [package.OUTPUT], axis=1),
+        ],
+        "tempo",
+        [helper.make_tensor_value_info(package.INPUT, TensorProto.FLOAT, ["N", len(columns)])],
+        [helper.make_tensor_value_info(package.OUTPUT, TensorProto.FLOAT, ["N", len(LABELS)])],
+        [
+            onnx.numpy_helper.from_array(weights, "weights"),
+            onnx.numpy_helper.from_array((-10 * centres**2).astype(np.float32), "bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    (directory / package.GRAPH).write_bytes(model.SerializeToString())
+    package.write(
+        directory,
+        package.Inputs("timing", version, PHRASE, release_times),
+        LABELS,
+        package.Thresholds(0.01, (0.001, 0.01, 0.1), (0.9, 0.7, 0.4)),
+        {},
+        {},
+        [],
+    )
+    return directory
+
+
+@dataclass
+class Training(training_pb2_grpc.TrainingServiceServicer):
+    """Hands out models; counts, and breaks on request."""
+
+    archives: dict[str, bytes] = field(default_factory=dict)
+    models: dict[str, training_pb2.Model] = field(default_factory=dict)
+    downloads: int = 0
+    asked: int = 0
+
+    def put(self, name: str, version: int, directory: Path) -> None:
+        """Publishes a package as the newest version of a name."""
+        path = directory.with_suffix(".tar")
+        with tarfile.open(path, "w") as archive:
+            archive.add(directory, ".")
+        self.archives[f"{name}@{version}"] = path.read_bytes()
+        model = training_pb2.Model(name=name, version=version, digest=package.digest(directory))
+        self.models[name] = self.models[f"{name}@{version}"] = model
+
+    def GetModel(  # noqa: N802
+        self, request: training_pb2.GetModelRequest, context: grpc.ServicerContext
+    ) -> training_pb2.Model:
+        self.asked += 1
+        parse_reference(request.model, "model")
+        if request.model not in self.models:
+            raise NotFound("MODEL_NOT_FOUND", f"There is no model {request.model!r}.", "model")
+        return self.models[request.model]
+
+    def DownloadModel(  # noqa: N802
+        self, request: training_pb2.DownloadModelRequest, context: grpc.ServicerContext
+    ) -> Iterator[training_pb2.DownloadModelResponse]:
+        self.downloads += 1
+        content = self.archives[request.model]
+        model = self.models[request.model]
+        yield training_pb2.DownloadModelResponse(
+            header=training_pb2.DownloadModelResponse.Header(model=model, size=len(content))
+        )
+        for begin in range(0, len(content), 1000):
+            yield training_pb2.DownloadModelResponse(content=content[begin : begin + 1000])
+
+
+@dataclass
+class House:
+    """A training service that can be stopped, and a stub of it."""
+
+    training: Training
+    stub: training_pb2_grpc.TrainingServiceStub
+    server: grpc.Server
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    # The stubs call every method abstract; those that inference does not call answer UNIMPLEMENTED.
+    training = Training()  # type: ignore[abstract]
+    server = grpc.server(futures.ThreadPoolExecutor(16), interceptors=[rpc.ErrorInterceptor()])
+    training_pb2_grpc.add_TrainingServiceServicer_to_server(training, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with rpc.channel(f"127.0.0.1:{port}") as channel:
+        yield House(training, training_pb2_grpc.TrainingServiceStub(channel), server)
+    server.stop(0).wait()

@@ -1,0 +1,214 @@
+"""Attempts to answers: who, how sure, and what to make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from keyprint import attempts
+from keyprint.attempts import SCHEMA
+from keyprint.errors import FailedPrecondition, InvalidArgument, NotFound
+from keyprint.predictions import ATTEMPTS, KEYSTROKES
+from keyprint.v1 import attempts_pb2, inference_pb2
+from services.inference import dataset, decide, requests
+from services.inference.engine import Engine
+from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, join, keystrokes, write_package
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return Engine("ada@1", write_package(tmp_path_factory.mktemp("package") / "made"))
+
+
+def test_each_person_is_named_by_their_tempo(engine: Engine) -> None:
+    decided = decide.decide(engine, engine.answer(join(*map(keystrokes, TEMPO_MS))))
+    assert decided.user.tolist() == list(LABELS)
+    assert (decided.probability > 0.9).all()
+    assert set(decided.decision) == {"IDENTIFIED"}
+
+
+def test_nobody_in_particular_is_unknown_and_the_best_is_told_all_the_same(engine: Engine) -> None:
+    between = float(np.sqrt(TEMPO_MS[0] * TEMPO_MS[1]))
+    decided = decide.decide(engine, engine.answer(keystrokes(between)))
+    assert decided.decision.tolist() == ["UNKNOWN"]
+    assert decided.user[0] in LABELS[:2]
+    assert {decided.user[0], decided.second[0]} == set(LABELS[:2])
+
+
+def test_invalid_attempts_are_answers_in_their_place(engine: Engine) -> None:
+    several = join(keystrokes(80), keystrokes(80, "hi yuo"), keystrokes(80, ""), keystrokes(500))
+    decided = decide.decide(engine, engine.answer(several))
+    assert decided.decision.tolist() == ["IDENTIFIED", "INVALID", "INVALID", "IDENTIFIED"]
+    assert decided.reason.tolist() == ["", "PHRASE_MISMATCH", "EMPTY", ""]
+    assert decided.user.tolist() == ["ann", "", "", "cat"]
+    assert decided.probability[1] == 0.0
+
+
+def test_one_attempt_alone_is_answered_as_among_others(engine: Engine) -> None:
+    tempos = np.linspace(60, 600, 50)
+    together = engine.answer(join(*map(keystrokes, tempos))).probabilities
+    alone = np.concatenate([engine.answer(keystrokes(one)).probabilities for one in tempos])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_candidates_come_best_first_and_no_more_than_asked_for(engine: Engine) -> None:
+    answers = engine.answer(keystrokes(90))
+    found = decide.candidates(engine, answers, 2)
+    assert [user for user, _ in found] == ["ann", "bob"]
+    assert sum(probability for _, probability in decide.candidates(engine, answers, 99)) == pytest.approx(1.0)
+    assert decide.candidates(engine, engine.answer(keystrokes(90, "")), 5) == []
+
+
+def test_the_threshold_is_the_models_own_unless_a_rate_is_asked_for(engine: Engine) -> None:
+    assert decide.threshold(engine) == pytest.approx(0.7)
+    assert decide.threshold(engine, 0.1) == pytest.approx(0.4)
+    assert 0.7 < decide.threshold(engine, 0.005) < 0.9
+
+
+@pytest.mark.parametrize("far", [-0.1, 0.6, float("nan"), float("inf")])
+def test_a_rate_out_of_range_is_refused(engine: Engine, far: float) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        decide.threshold(engine, far)
+    assert (caught.value.reason, caught.value.field) == ("FAR_OUT_OF_RANGE", "far")
+
+
+def test_a_claim_has_the_probability_of_its_user(engine: Engine) -> None:
+    answers = engine.answer(keystrokes(80))
+    assert decide.score(engine, answers, "ann") > 0.9 > decide.score(engine, answers, "cat")
+    assert decide.score(engine, engine.answer(keystrokes(80, "")), "ann") == 0.0
+    with pytest.raises(NotFound) as caught:
+        decide.score(engine, answers, "eve")
+    assert (caught.value.reason, caught.value.field) == ("USER_NOT_FOUND", "user")
+
+
+def test_a_model_that_needs_releases_says_so(tmp_path: Path) -> None:
+    needs = Engine("ada@1", write_package(tmp_path / "made", release_times=True))
+    needs.check_releases(keystrokes(80, release_times=True))
+    with pytest.raises(FailedPrecondition) as caught:
+        needs.check_releases(keystrokes(80))
+    assert caught.value.reason == "NO_RELEASE_TIMES"
+
+
+# Datasets
+
+
+def batch(*several: attempts.Keystrokes, first: int = 0) -> pa.RecordBatch:
+    """What ingest sends of these attempts."""
+    joined = join(*several)
+    reasons = attempts.judge(joined, PHRASE).reason
+    rows = []
+    for number, (begin, end) in enumerate(zip(joined.offsets[:-1], joined.offsets[1:], strict=True)):
+        rows.append(
+            {
+                "attempt": first + number,
+                "attempt_id": bytes(16),
+                "user": None,
+                "typed_at": int(joined.pressed_at[begin]) if end > begin else None,
+                "character": [chr(code) for code in joined.character[begin:end]],
+                "pressed_at": joined.pressed_at[begin:end].tolist(),
+                "released_at": joined.released_at[begin:end].tolist(),
+                "reason": attempts.REASONS[reasons[number]],
+                "warnings": 0,
+                "duplicate": False,
+                "enrolled": False,
+            }
+        )
+    return pa.RecordBatch.from_pylist(rows, SCHEMA)
+
+
+def test_every_attempt_of_a_dataset_gets_a_row_in_order(engine: Engine) -> None:
+    batches = [
+        batch(keystrokes(80), keystrokes(80, "oh")),
+        batch(keystrokes(500), keystrokes(200, ""), first=2),
+    ]
+    rows = pa.Table.from_batches(dataset.predict(engine, batches, keystrokes=False, first_n=0)).to_pylist()
+    assert [row["attempt"] for row in rows] == [0, 1, 2, 3]
+    assert [row["predicted_user"] for row in rows] == ["ann", "", "cat", ""]
+    assert [row["decision"] for row in rows] == ["IDENTIFIED", "INVALID", "IDENTIFIED", "INVALID"]
+    assert [row["reason"] for row in rows] == ["", "PHRASE_MISMATCH", "", "EMPTY"]
+    assert [row["typed_at"] is None for row in rows] == [False, False, False, True]
+
+
+def test_every_keystroke_of_a_dataset_gets_a_row(engine: Engine) -> None:
+    several = batch(keystrokes(80), keystrokes(500, "hi"))
+    (piece,) = dataset.predict(engine, [several], keystrokes=True, first_n=0)
+    assert piece.schema == KEYSTROKES
+    rows = piece.to_pylist()
+    assert "".join(row["character"] for row in rows) == PHRASE + "hi"
+    assert [row["predicted_user"] for row in rows] == ["ann"] * 6 + [""] * 2
+    assert [row["attempt"] for row in rows] == [0] * 6 + [1] * 2
+    second = rows[1]
+    assert second["typed_at"].microsecond == second["microsecond"] == 80_000
+    assert (second["year"], second["month"], second["day"], second["hour"]) == (1970, 1, 1, 0)
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_nothing_at_all_is_one_batch_without_rows(engine: Engine, keys: bool) -> None:
+    (piece,) = dataset.predict(engine, [], keystrokes=keys, first_n=0)
+    assert piece.num_rows == 0
+    assert piece.schema == (KEYSTROKES if keys else ATTEMPTS)
+
+
+@pytest.mark.parametrize("first_n", [1, 2, 3, 4, 9])
+def test_no_more_is_read_than_is_wanted(engine: Engine, first_n: int) -> None:
+    read = 0
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal read
+        for first in (0, 2, 4):
+            read += 1
+            yield batch(keystrokes(80), keystrokes(200), first=first)
+
+    pieces = list(dataset.predict(engine, batches(), keystrokes=False, first_n=first_n))
+    assert sum(piece.num_rows for piece in pieces) == min(first_n, 6)
+    assert read == min(-(-first_n // 2), 3)
+
+
+def test_large_batches_are_cut(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "MOST_ROWS", 4)
+    pieces = list(dataset.predict(engine, [batch(keystrokes(80), keystrokes(200))], keystrokes=True, first_n=10))
+    assert [piece.num_rows for piece in pieces] == [4, 4, 2]
+
+
+# Requests
+
+
+def test_columns_become_a_batch() -> None:
+    request = inference_pb2.BatchIdentifyRequest(length=[2, 0, 1], character=list("abc"), pressed_at=[0, 5, 9])
+    found = requests.batch(request)
+    assert found.offsets.tolist() == [0, 2, 2, 3]
+    assert (found.released_at == attempts.UNKNOWN_TIME).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"character": ["a"]}, "character"),
+        ({"pressed_at": [0] * 4}, "pressed_at"),
+        ({"released_at": [0] * 2}, "released_at"),
+        ({"length": [1] * 16_385}, "length"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(changes: dict[str, list[int]], field: str) -> None:
+    good: dict[str, Any] = {"length": [3], "character": ["a", "b", "c"], "pressed_at": [0, 1, 2]}
+    with pytest.raises(InvalidArgument) as caught:
+        requests.batch(inference_pb2.BatchIdentifyRequest(**(good | changes)))
+    assert (caught.value.reason, caught.value.field) == ("BATCH_INVALID", field)
+
+
+def test_other_wrong_fields_are_refused_by_name() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        requests.candidates(1001)
+    assert (caught.value.reason, caught.value.field) == ("CANDIDATES_INVALID", "candidates")
+    assert requests.candidates(0) == 5
+    with pytest.raises(InvalidArgument) as caught:
+        requests.keystrokes(cast(Any, 7))
+    assert (caught.value.reason, caught.value.field) == ("ROWS_INVALID", "rows")
+    with pytest.raises(InvalidArgument) as caught:
+        requests.attempt(attempts_pb2.Attempt(character=["a"], pressed_at=[0, 1]))
+    assert (caught.value.reason, caught.value.field) == ("ATTEMPT_INVALID", "attempt")

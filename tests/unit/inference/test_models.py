@@ -1,0 +1,171 @@
+"""Models are pulled once, checked, kept while they fit, and served on when training is away."""
+
+from __future__ import annotations
+
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from keyprint import package
+from keyprint.errors import Internal, InvalidArgument, NotFound, Unavailable
+from services.inference import models as module
+from services.inference.models import Models
+from tests.unit.inference.conftest import House, write_package
+
+PLENTY = 2**30
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def models(house: House, tmp_path: Path, cache: Path) -> Models:
+    house.training.put("ada", 1, write_package(tmp_path / "one"))
+    return Models(house.stub, cache, PLENTY)
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training is asked every time."""
+    monkeypatch.setattr(module, "MEMORY_SECONDS", 0.0)
+
+
+def test_a_model_is_pulled_once_and_asked_for_seldom(models: Models, house: House) -> None:
+    engine = models.get("ada")
+    assert engine.reference == "ada@1"
+    assert models.get("ada") is models.get("ada@1") is engine
+    assert house.training.downloads == 1
+    assert house.training.asked == 2
+
+
+def test_callers_at_once_pull_it_once(models: Models, house: House) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        engines = set(pool.map(lambda _: models.get("ada"), range(16)))
+    assert len(engines) == 1
+    assert house.training.downloads == 1
+
+
+def test_the_next_process_finds_it_on_disk(models: Models, house: House, cache: Path) -> None:
+    models.get("ada")
+    Models(house.stub, cache, PLENTY).get("ada")
+    assert house.training.downloads == 1
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_name_follows_its_newest_version(models: Models, house: House, tmp_path: Path) -> None:
+    assert models.get("ada").reference == "ada@1"
+    house.training.put("ada", 2, write_package(tmp_path / "two", release_times=True))
+    assert models.get("ada").reference == "ada@2"
+    assert models.get("ada@1").reference == "ada@1"
+
+
+def test_versions_of_the_same_content_keep_their_names(models: Models, house: House, tmp_path: Path) -> None:
+    house.training.put("bob", 7, write_package(tmp_path / "same"))
+    assert (models.get("ada").reference, models.get("bob").reference) == ("ada@1", "bob@7")
+    assert house.training.downloads == 1
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_the_last_good_model_serves_on_while_training_is_away(models: Models, house: House) -> None:
+    engine = models.get("ada")
+    house.server.stop(0).wait()
+    assert models.get("ada") is engine
+    with pytest.raises(Unavailable):
+        models.get("never-asked-for")
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_deleted_model_is_served_no_more(models: Models, house: House) -> None:
+    models.get("ada")
+    house.training.models.clear()
+    with pytest.raises(NotFound) as caught:
+        models.get("ada")
+    assert (caught.value.reason, caught.value.field) == ("MODEL_NOT_FOUND", "model")
+    house.server.stop(0).wait()
+    with pytest.raises(Unavailable):
+        models.get("ada")
+
+
+def test_what_is_no_reference_is_refused_without_asking(models: Models, house: House) -> None:
+    with pytest.raises(InvalidArgument):
+        models.get("../ada")
+    assert house.training.asked == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "swapped", "noise"])
+def test_a_damaged_download_is_told_and_leaves_nothing(
+    models: Models, house: House, cache: Path, tmp_path: Path, damage: str
+) -> None:
+    good = house.training.archives["ada@1"]
+    other = write_package(tmp_path / "other", release_times=True)
+    with tarfile.open(tmp_path / "other.tar", "w") as archive:
+        archive.add(other, ".")
+    house.training.archives["ada@1"] = {
+        "cut": good[: len(good) // 2],
+        "swapped": (tmp_path / "other.tar").read_bytes(),
+        "noise": b"noise" * 100,
+    }[damage]
+    with pytest.raises(Internal) as caught:
+        models.get("ada")
+    assert caught.value.reason == "MODEL_CORRUPT"
+    assert list(cache.iterdir()) == []
+    house.training.archives["ada@1"] = good
+    assert models.get("ada").reference == "ada@1"
+
+
+def test_a_package_damaged_on_disk_is_pulled_again(models: Models, house: House, cache: Path) -> None:
+    models.get("ada")
+    (kept,) = cache.iterdir()
+    (kept / package.GRAPH).write_bytes(b"")
+    again = Models(house.stub, cache, PLENTY)
+    with pytest.raises(Internal):
+        again.get("ada")
+    assert again.get("ada").reference == "ada@1"
+    assert house.training.downloads == 2
+
+
+def test_a_package_of_other_features_is_refused_by_name(models: Models, house: House, tmp_path: Path) -> None:
+    house.training.put("old", 1, write_package(tmp_path / "old", version=99))
+    with pytest.raises(Internal, match="version 99") as caught:
+        models.get("old")
+    assert caught.value.reason == "MODEL_CORRUPT"
+
+
+def test_members_outside_of_the_archive_are_refused(models: Models, house: House, tmp_path: Path) -> None:
+    path = tmp_path / "evil.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(tmp_path / "one" / package.GRAPH, "../../escaped")
+    house.training.archives["ada@1"] = path.read_bytes()
+    with pytest.raises(Internal):
+        models.get("ada")
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_package_too_large_to_unpack_is_refused(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNPACKED_BYTES", 100)
+    with pytest.raises(Internal, match="larger than 100 bytes"):
+        models.get("ada")
+
+
+def test_engines_that_do_not_fit_go_the_least_used_first(house: House, tmp_path: Path, cache: Path) -> None:
+    for name in ("one", "two", "three"):
+        house.training.put(name, 1, write_package(tmp_path / name))
+    size = (tmp_path / "one" / package.GRAPH).stat().st_size
+    models = Models(house.stub, cache, 2 * size)
+    first, second = models.get("one"), models.get("two")
+    assert models.get("one") is first
+    models.get("three")
+    assert models.get("one") is first
+    assert models.get("two") is not second
+    # The package is still on disk.
+    assert house.training.downloads == 1
+
+
+def test_what_a_crash_left_is_swept_out(house: House, cache: Path) -> None:
+    (cache / ".pull-abc").mkdir(parents=True)
+    Models(house.stub, cache, PLENTY)
+    assert list(cache.iterdir()) == []
