@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from keyprint.v1 import attempts_pb2, ingest_pb2
 from services.ingest.catalogue import Dataset, Document
 from services.ingest.records import Record
+from services.ingest.summary import Profile, Quartiles, Summary
 
 
 def dataset_message(row: Dataset, statistics: bool = True) -> ingest_pb2.Dataset:
@@ -84,6 +85,39 @@ def record_message(record: Record) -> ingest_pb2.Record:
         flight_ms=record.flight_ms,
         reason=record.reason,
         erased=record.erased,
+    )
+
+
+def summary_message(dataset: Dataset, summary: Summary) -> ingest_pb2.DatasetSummary:
+    """What the charts show."""
+    users = [
+        ingest_pb2.UserSummary(
+            user=one.user,
+            days=[ingest_pb2.DayCount(day=day, attempts=count) for day, count in one.days],
+            profile=_profile(one.profile),
+        )
+        for one in summary.users
+    ]
+    return ingest_pb2.DatasetSummary(
+        dataset=dataset.id, keys=list(dataset.phrase), everyone=_profile(summary.everyone), users=users
+    )
+
+
+def _profile(profile: Profile) -> ingest_pb2.TypingProfile:
+    return ingest_pb2.TypingProfile(
+        attempts=profile.attempts,
+        keys_per_second=profile.keys_per_second,
+        correction_rate=profile.correction_rate,
+        press_to_press_ms=_quartiles(profile.press_to_press_ms),
+        hold_ms=_quartiles(profile.hold_ms),
+    )
+
+
+def _quartiles(quartiles: Quartiles | None) -> ingest_pb2.Quartiles | None:
+    if quartiles is None:
+        return None
+    return ingest_pb2.Quartiles(
+        lower=quartiles.lower.tolist(), median=quartiles.median.tolist(), upper=quartiles.upper.tolist()
     )
 
 

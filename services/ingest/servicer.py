@@ -14,9 +14,10 @@ from keyprint.v1 import attempts_pb2, ingest_pb2, ingest_pb2_grpc
 from keyprint.workflows import WorkQueue
 from services.ingest.catalogue import READABLE, UNDER_WAY, Catalogue, Dataset
 from services.ingest.fetch import check_url, without_credentials
-from services.ingest.messages import dataset_message, record_message
+from services.ingest.messages import dataset_message, record_message, summary_message
 from services.ingest.records import read_records
 from services.ingest.store import Store
+from services.ingest.summary import summarize
 
 MOST_MIN_ATTEMPTS, USUAL_MIN_ATTEMPTS = 100_000, 20
 
@@ -100,6 +101,12 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             )
         for batch in self._store.read(dataset.id, len(dataset.documents), trainable):
             yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
+
+    def SummarizeDataset(  # noqa: N802
+        self, request: ingest_pb2.SummarizeDatasetRequest, context: grpc.ServicerContext
+    ) -> ingest_pb2.DatasetSummary:
+        dataset = self._readable(request.dataset)
+        return summary_message(dataset, summarize(self._store, dataset))
 
     def _look(self, dataset: str) -> ingest_pb2.Dataset:
         return dataset_message(self._catalogue.get(dataset))

@@ -163,6 +163,20 @@ def test_attempts_come_as_arrow_in_dataset_order(ingest: Stub, web: str) -> None
     assert numbers == list(range(USERS * 30))
 
 
+def test_a_summary_holds_the_profile_of_everyone_and_of_each_user(ingest: Stub, web: str) -> None:
+    dataset = imported(ingest, f"{web}/fast/0")
+    summary = ingest.SummarizeDataset(ingest_pb2.SummarizeDatasetRequest(dataset=dataset.id))
+    assert list(summary.keys) == ["h", "i"]
+    assert summary.everyone.attempts == dataset.valid_attempts
+    assert [one.user for one in summary.users] == [f"typist{number}" for number in range(USERS)]
+    first, last = summary.users[0], summary.users[-1]
+    assert [(one.day, one.attempts) for one in first.days] == [("2024-02-29", 30)]
+    # Each attempt is one µs slower than the one before, from 10 and from 510 µs on.
+    assert list(first.profile.press_to_press_ms.median) == pytest.approx([0, 0.0245])
+    assert list(last.profile.press_to_press_ms.median) == pytest.approx([0, 0.5245])
+    assert list(first.profile.hold_ms.upper) == pytest.approx([0.008, 0.008])
+
+
 def test_bad_requests_are_refused_by_field(ingest: Stub) -> None:
     make = ingest.CreateDataset
     request = ingest_pb2.CreateDatasetRequest

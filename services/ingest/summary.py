@@ -1,0 +1,137 @@
+"""What the charts of a dataset show: how much was typed when, how fast, and the profile along the phrase."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from keyprint import attempts
+from keyprint.attempts import UNKNOWN_TIME
+from services.ingest.catalogue import Dataset
+from services.ingest.store import Store
+
+Values = npt.NDArray[np.float32]
+
+MOST_USERS = 1000
+_QUARTILES = (25, 50, 75)
+
+
+@dataclass(frozen=True)
+class Quartiles:
+    """Quartiles in ms, one entry for each of the L keys: float32[L] each."""
+
+    lower: Values
+    median: Values
+    upper: Values
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a group of valid attempts was typed.
+
+    Attributes:
+        attempts: how many these are.
+        keys_per_second: median speed.
+        correction_rate: backspaces per keystroke, 0 to 1.
+        press_to_press_ms: latency before each key, 0 before the first; None without attempts.
+        hold_ms: hold of each key; None where a key has no known release.
+    """
+
+    attempts: int
+    keys_per_second: float
+    correction_rate: float
+    press_to_press_ms: Quartiles | None
+    hold_ms: Quartiles | None
+
+
+@dataclass(frozen=True)
+class UserSummary:
+    """One user: the label, attempts per day ("2019-06-30", UTC, in order), and their own profile."""
+
+    user: str
+    days: Sequence[tuple[str, int]]
+    profile: Profile
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everyone together and each user, in dataset order; at most the 1000 with the most valid attempts."""
+
+    everyone: Profile
+    users: Sequence[UserSummary]
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """The valid attempts of one part: latencies and holds float32[m, L] in ms, unknown holds NaN."""
+
+    latency: Values
+    hold: Values
+    backspaces: int
+    keystrokes: int
+
+
+def summarize(store: Store, dataset: Dataset) -> Summary:
+    """Summarizes a dataset that was imported."""
+    labelled = dataset.documents[0].user is not None
+    typed: list[_Typed] = []
+    days: list[dict[str, int]] = []
+    for document in dataset.documents:
+        part = store.read_part(dataset.id, document.number)
+        typed.append(_typed(part, dataset.phrase))
+        days.append(_days(part))
+    everyone = _profile(typed)
+    if not labelled:
+        total: dict[str, int] = {}
+        for counts in days:
+            for day, count in counts.items():
+                total[day] = total.get(day, 0) + count
+        return Summary(everyone, [UserSummary("", sorted(total.items()), everyone)])
+    most = heapq.nlargest(MOST_USERS, range(len(typed)), key=lambda number: len(typed[number].latency))
+    users = [
+        UserSummary(str(dataset.documents[number].user), sorted(days[number].items()), _profile([typed[number]]))
+        for number in sorted(most)
+    ]
+    return Summary(everyone, users)
+
+
+def _typed(part: pa.Table, phrase: str) -> _Typed:
+    batches = part.combine_chunks().to_batches()
+    keystrokes = attempts.from_batch(batches[0] if batches else pa.RecordBatch.from_pylist([], part.schema))
+    verdicts = attempts.judge(keystrokes, phrase)
+    aligned = attempts.align(keystrokes, verdicts, phrase)
+    latency = np.diff(aligned.pressed_at, axis=1, prepend=aligned.pressed_at[:, :1]) / 1e3
+    known = aligned.released_at != UNKNOWN_TIME
+    hold = np.where(known, (aligned.released_at - aligned.pressed_at) / 1e3, np.nan)
+    valid = np.repeat(verdicts.reason == 0, np.diff(keystrokes.offsets))
+    backspace = keystrokes.character == attempts.encode([attempts.BACKSPACE])[0]
+    return _Typed(latency.astype(np.float32), hold.astype(np.float32), int((valid & backspace).sum()), int(valid.sum()))
+
+
+def _days(part: pa.Table) -> dict[str, int]:
+    moments = part["typed_at"].drop_null().to_numpy().astype("datetime64[us]").astype("datetime64[D]")
+    days, counts = np.unique(moments, return_counts=True)
+    return dict(zip(np.datetime_as_string(days).tolist(), counts.tolist(), strict=True))
+
+
+def _profile(typed: Sequence[_Typed]) -> Profile:
+    latency = np.concatenate([one.latency for one in typed])
+    if not len(latency):
+        return Profile(0, 0.0, 0.0, None, None)
+    hold = np.concatenate([one.hold for one in typed])
+    seconds = latency.sum(axis=1) / 1e3
+    # An attempt that took no time has no speed.
+    speeds = (latency.shape[1] - 1) / seconds[seconds > 0]
+    held = not np.isnan(hold).all(axis=0).any()
+    return Profile(
+        attempts=len(latency),
+        keys_per_second=float(np.median(speeds)) if len(speeds) else 0.0,
+        correction_rate=sum(one.backspaces for one in typed) / sum(one.keystrokes for one in typed),
+        press_to_press_ms=Quartiles(*np.percentile(latency, _QUARTILES, axis=0).astype(np.float32)),
+        hold_ms=Quartiles(*np.nanpercentile(hold, _QUARTILES, axis=0).astype(np.float32)) if held else None,
+    )
