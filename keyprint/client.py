@@ -54,18 +54,26 @@ class IngestClient:
     def __exit__(self, *_: object) -> None:
         self._channel.close()
 
-    def create_dataset(self, url: str, phrase: str = "", min_attempts: int = 0) -> ingest_pb2.Dataset:
-        """Starts an import, or finds the one of the same source."""
+    def create_dataset(
+        self, url: str, phrase: str = "", min_attempts: int = 0, refresh: bool = False
+    ) -> ingest_pb2.Dataset:
+        """Starts an import, or finds the one of the same source; `refresh` asks whether that has changed."""
         with _told():
             return self._stub.CreateDataset(
-                ingest_pb2.CreateDatasetRequest(url=url, phrase=phrase, min_attempts=min_attempts)
+                ingest_pb2.CreateDatasetRequest(url=url, phrase=phrase, min_attempts=min_attempts, refresh=refresh)
             )
 
     def upload_dataset(
-        self, documents: Iterable[tuple[str, bytes]], phrase: str = "", min_attempts: int = 0
+        self,
+        documents: Iterable[tuple[str, bytes]],
+        phrase: str = "",
+        min_attempts: int = 0,
+        base_dataset: str = "",
     ) -> ingest_pb2.Dataset:
-        """Makes a dataset of documents, each its name and content, in order."""
-        header = ingest_pb2.UploadDatasetRequest.Header(phrase=phrase, min_attempts=min_attempts)
+        """Makes a dataset of documents, each its name and content, in order, after those of `base_dataset`."""
+        header = ingest_pb2.UploadDatasetRequest.Header(
+            phrase=phrase, min_attempts=min_attempts, base_dataset=base_dataset
+        )
         with _told():
             return self._stub.UploadDataset(_pieces(header, documents))
 
@@ -98,6 +106,11 @@ class IngestClient:
         """Deletes a dataset."""
         with _told():
             self._stub.DeleteDataset(ingest_pb2.DeleteDatasetRequest(dataset=dataset))
+
+    def summarize_dataset(self, dataset: str) -> ingest_pb2.DatasetSummary:
+        """Days, speed, corrections and the profile along the phrase, in all and by user."""
+        with _told():
+            return self._stub.SummarizeDataset(ingest_pb2.SummarizeDatasetRequest(dataset=dataset))
 
     def list_records(self, dataset: str, first_n: int) -> list[ingest_pb2.Record]:
         """The first rows of the keystroke table, at most 1000."""

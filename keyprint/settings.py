@@ -39,6 +39,18 @@ class IngestSettings(Settings):
         default_factory=list,
         description="Networks (CIDR, comma-separated) that source URLs may reach.",
     )
+    ingest_document_mib: int = Field(64, ge=1, description="Largest document, in MiB, decompressed.")
+    ingest_dataset_mib: int = Field(16 * 1024, ge=1, description="Largest dataset, in MiB of documents, decompressed.")
+    ingest_documents: int = Field(100_000, ge=1, description="Most documents of a dataset.")
+    ingest_document_attempts: int = Field(100_000, ge=1, description="Most attempts of a document, that is of a user.")
+    ingest_attempt_keystrokes: int = Field(
+        1024, ge=2, le=1024, description="Keystrokes beyond which an attempt is TOO_LONG."
+    )
+    ingest_seconds: float = Field(6 * 3600.0, gt=0, description="Longest import, in seconds.")
+    ingest_document_seconds: float = Field(120.0, gt=0, description="Longest download of a document, in seconds.")
+    ingest_connect_seconds: float = Field(10.0, gt=0, description="Longest wait for a connection, in seconds.")
+    ingest_read_seconds: float = Field(30.0, gt=0, description="Longest wait for the next bytes, in seconds.")
+    ingest_retries: int = Field(3, ge=0, le=10, description="Tries after the first where the network or a 5xx fails.")
 
 
 class TrainingSettings(Settings):

@@ -45,6 +45,7 @@ class DatasetRequest(Body):
     )
     phrase: Text = Field("", description='What everybody typed; empty for "Be Authentic. Be Yourself. Be Typing."')
     min_attempts: UInt32 = Field(0, description="Valid attempts that a user needs to be enrolled; 0 for 20.")
+    refresh: bool = Field(False, description="Ask the servers whether a source that was read before has changed.")
 
 
 class UploadForm(Body):
@@ -63,6 +64,7 @@ async def create_dataset(services: ServicesOf, body: DatasetRequest) -> Response
         url=body.url,
         phrase=body.phrase,
         min_attempts=body.min_attempts,
+        refresh=body.refresh,
     )
     return _accepted(await services.call(services.ingest.CreateDataset, request))
 

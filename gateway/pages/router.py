@@ -17,9 +17,6 @@ GATEWAY = Path(__file__).parent.parent
 PAGES = {"/": "home", "/analyze": "analyze", "/train": "train", "/evaluate": "evaluate"}
 """Address to template."""
 
-TAKES_FILES = False
-"""Whether the forms offer files: the API takes them, and ingest has yet to."""
-
 templates = Jinja2Templates(GATEWAY / "pages" / "templates")
 templates.env.trim_blocks = True
 templates.env.lstrip_blocks = True
@@ -31,7 +28,6 @@ def _code(text: str) -> Markup:
 
 
 templates.env.filters["code"] = _code
-templates.env.globals["takes_files"] = TAKES_FILES
 
 
 class Static(StaticFiles):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,34 +28,59 @@ USABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
 @app.command()
 def create(
     sources: Annotated[
-        list[str], typer.Argument(help="URL of the first document; or files of this machine, which are sent.")
+        list[str],
+        typer.Argument(
+            help="URL of the first document, or of a list of them; or files, which are sent with what they chain."
+        ),
     ],
     phrase: Annotated[str, typer.Option(help="What everybody typed; the default phrase if empty.")] = "",
     min_attempts: Annotated[int, typer.Option(min=1, help="Valid attempts to be enrolled.")] = 20,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask whether a source read before has changed.")] = False,
+    base: Annotated[str, typer.Option(help="Dataset id; its documents come before the files.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Import typing data. Exits with 1 if nothing usable came of it; an INCOMPLETE dataset is usable and says why."""
     with ingest() as client:
-        dataset = follow(client, _begin(client, sources, phrase, min_attempts))
+        dataset = follow(client, _begin(client, sources, phrase, min_attempts, refresh, base))
     _print_dataset(dataset, as_json)
     if dataset.state not in USABLE:
         raise typer.Exit(1)
 
 
-def _begin(client: IngestClient, sources: list[str], phrase: str, min_attempts: int) -> ingest_pb2.Dataset:
-    if len(sources) == 1 and not Path(sources[0]).is_file():
-        return client.create_dataset(sources[0], phrase, min_attempts)
+def _begin(
+    client: IngestClient, sources: list[str], phrase: str, min_attempts: int, refresh: bool, base: str
+) -> ingest_pb2.Dataset:
+    if len(sources) == 1 and not Path(sources[0]).is_file() and not base:
+        return client.create_dataset(sources[0], phrase, min_attempts, refresh)
     files = [Path(source) for source in sources]
     for path in files:
         if not path.is_file() or not os.access(path, os.R_OK):
             raise NotFound("FILE_NOT_FOUND", f"{path} is no file to read; give one URL, or files only.", "sources")
-    return client.upload_dataset(_contents(files), phrase, min_attempts)
+    return client.upload_dataset(_contents(files), phrase, min_attempts, base)
 
 
 def _contents(files: list[Path]) -> Iterator[tuple[str, bytes]]:
-    """Read one by one; files of the same name in different folders stay different documents."""
-    for path in files:
-        yield str(path), path.read_bytes()
+    """Read one by one, each followed by the files that it chains; none is read twice."""
+    seen: set[Path] = set()
+    for first in files:
+        path: Path | None = first
+        while path and path.resolve() not in seen:
+            seen.add(path.resolve())
+            content = path.read_bytes()
+            yield str(path), content
+            path = _following(path, content)
+
+
+def _following(path: Path, content: bytes) -> Path | None:
+    """The file that a document names as the next one, if it lies in the document's own folder or below."""
+    try:
+        name = json.loads(gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content)["next"]
+        found = path.parent / name
+        inside = found.resolve().is_relative_to(path.parent.resolve())
+    except (ValueError, TypeError, KeyError, OSError, EOFError):
+        # The service says what is wrong with it.
+        return None
+    return found if inside and found.is_file() else None
 
 
 def follow(client: IngestClient, dataset: ingest_pb2.Dataset) -> ingest_pb2.Dataset:

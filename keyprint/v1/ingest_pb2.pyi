@@ -291,22 +291,28 @@ class CreateDatasetRequest(_message.Message):
     URL_FIELD_NUMBER: _builtins.int
     PHRASE_FIELD_NUMBER: _builtins.int
     MIN_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    REFRESH_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """http or https URL of the first document, or of a list of document URLs."""
+    """http or https URL of the first document, or of a list of document URLs: a JSON array of them, or one JSON text a line."""
     phrase: _builtins.str
     """What everybody typed, 2 to 256 characters; empty for "Be Authentic. Be Yourself. Be Typing." """
     min_attempts: _builtins.int
     """Valid attempts that a user needs to be enrolled, 1 to 100,000; 0 for the default of 20."""
+    refresh: _builtins.bool
+    """Ask the servers whether the documents are still what they were. If they are not, a new dataset comes of it, and
+    the old one stays; if they are, the new id stands for the old dataset from then on.
+    """
     def __init__(
         self,
         *,
         url: _builtins.str = ...,
         phrase: _builtins.str = ...,
         min_attempts: _builtins.int = ...,
+        refresh: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_attempts", b"min_attempts", "phrase", b"phrase", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_attempts", b"min_attempts", "phrase", b"phrase", "refresh", b"refresh", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

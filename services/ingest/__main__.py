@@ -12,9 +12,10 @@ from keyprint.workflows import WorkQueue
 from services.ingest.catalogue import Catalogue
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
-from services.ingest.importer import Importer
+from services.ingest.importer import Importer, ImportLimits
 from services.ingest.servicer import IngestServicer
 from services.ingest.store import Store
+from services.ingest.upload import Uploads
 
 
 def main() -> None:
@@ -26,19 +27,38 @@ def main() -> None:
     catalogue = Catalogue(settings.ingest_database or f"sqlite:///{home / 'catalogue.db'}")
     store = Store(home)
     guard = Guard(settings.ingest_allow_nets)
-    importer = Importer(catalogue, store, lambda: Fetcher(guard, FetchLimits()))
+    fetch_limits, limits = _limits(settings)
+    importer = Importer(catalogue, store, lambda: Fetcher(guard, fetch_limits), limits)
+    uploads = Uploads(catalogue, store, fetch_limits.document_bytes, limits)
     queue = WorkQueue("ingest", f"sqlite:///{home / 'workflows.db'}", settings.ingest_concurrency, importer.run)
     # A crash between the catalogue and the queue leaves a dataset that nobody works on.
     for dataset in catalogue.under_way():
         queue.put(dataset.id, dataset.runs)
     server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR)
-    # The stubs call every method abstract; uploads and summaries still answer UNIMPLEMENTED.
-    servicer = IngestServicer(catalogue, store, queue)  # type: ignore[abstract]
+    servicer = IngestServicer(catalogue, store, uploads, queue)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
     server.run(settings.grace_seconds)
     logging.shutdown()
     # An import may be in the middle of a slow download; it goes on at the next start.
     os._exit(0)
+
+
+def _limits(settings: IngestSettings) -> tuple[FetchLimits, ImportLimits]:
+    fetch_limits = FetchLimits(
+        document_bytes=settings.ingest_document_mib * 2**20,
+        document_seconds=settings.ingest_document_seconds,
+        connect_seconds=settings.ingest_connect_seconds,
+        read_seconds=settings.ingest_read_seconds,
+        retries=settings.ingest_retries,
+    )
+    limits = ImportLimits(
+        documents=settings.ingest_documents,
+        dataset_bytes=settings.ingest_dataset_mib * 2**20,
+        document_attempts=settings.ingest_document_attempts,
+        attempt_keystrokes=settings.ingest_attempt_keystrokes,
+        seconds=settings.ingest_seconds,
+    )
+    return fetch_limits, limits
 
 
 if __name__ == "__main__":

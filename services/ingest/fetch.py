@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -38,6 +39,21 @@ class FetchLimits:
     read_seconds: float = 30.0
     retries: int = 3
     redirects: int = 5
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was at a URL.
+
+    Attributes:
+        content: its bytes, decompressed.
+        etag: the server's name for this state of it; empty if it gave none.
+        last_modified: when the server says that it changed; empty if it did not.
+    """
+
+    content: bytes
+    etag: str = ""
+    last_modified: str = ""
 
 
 def check_url(url: str) -> str:
@@ -90,8 +106,8 @@ class Fetcher:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def fetch(self, url: str) -> bytes:
-        """The document at `url`, decompressed.
+    def fetch(self, url: str, cached: Content | None = None) -> Content:
+        """The document at `url`; `cached` itself, if the server says that it is still the same.
 
         Raises:
             InvalidArgument: the URL is none, its address is refused, or the document passes a limit.
@@ -102,10 +118,14 @@ class Fetcher:
         shown = without_credentials(url)
         limits = self._limits
         try:
-            with self._session.get(url, stream=True, timeout=(limits.connect_seconds, limits.read_seconds)) as answer:
-                if not answer.ok:
+            timeout = (limits.connect_seconds, limits.read_seconds)
+            with self._session.get(url, stream=True, timeout=timeout, headers=_conditions(cached)) as answer:
+                if cached and answer.status_code == HTTPStatus.NOT_MODIFIED:
+                    return cached
+                if answer.status_code != HTTPStatus.OK:
                     raise _refusal(answer.status_code, shown)
-                return _unzipped(self._body(answer, shown), limits.document_bytes, shown)
+                content = unzipped(self._body(answer, shown), limits.document_bytes, shown)
+                return Content(content, answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", ""))
         except requests.TooManyRedirects:
             raise Unavailable("NO_ANSWER", f"{shown} redirects more than {limits.redirects} times.", "url") from None
         except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL):
@@ -128,7 +148,24 @@ class Fetcher:
         return bytes(body)
 
 
-def _unzipped(body: bytes, most: int, shown: str) -> bytes:
+def _conditions(cached: Content | None) -> dict[str, str]:
+    known = {"If-None-Match": cached.etag, "If-Modified-Since": cached.last_modified} if cached else {}
+    return {name: value for name, value in known.items() if value}
+
+
+def unzipped(body: bytes, most: int, shown: str) -> bytes:
+    """A document's bytes, decompressed where it is gzip.
+
+    Args:
+        body: as received.
+        most: bytes that it may have.
+        shown: what to call it.
+
+    Raises:
+        InvalidArgument: it is larger, or damaged.
+    """
+    if len(body) > most:
+        raise _too_large(shown, most)
     if not body.startswith(_GZIP):
         return body
     reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)

@@ -7,12 +7,11 @@ run goes on after the last one that does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
-from urllib.parse import urljoin
 
 import numpy as np
 import pyarrow as pa
@@ -23,44 +22,70 @@ from keyprint.errors import FailedPrecondition, Internal, InvalidArgument, Keypr
 from services.ingest import catalogue as states
 from services.ingest.catalogue import Catalogue, Dataset
 from services.ingest.catalogue import Document as DocumentRow
+from services.ingest.download import UPLOAD, Download, Downloads
 from services.ingest.fetch import Fetcher, without_credentials
-from services.ingest.parse import Document, parse_document, to_batch
+from services.ingest.listing import listed
+from services.ingest.parse import Document, to_batch
 from services.ingest.store import Store, find_duplicates
-
-MAX_DOCUMENTS = 100_000
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Download:
-    """A document as it came, read.
+class ImportLimits:
+    """What one import may cost.
 
     Attributes:
-        digest: SHA-256 of its bytes, decompressed, as 64 hex digits.
-        size: how many these are.
-        document: what they say.
+        documents: most documents of a dataset.
+        dataset_bytes: most bytes of all its documents, decompressed.
+        document_attempts: most attempts of one document, which is to say of one user.
+        attempt_keystrokes: keystrokes beyond which an attempt is TOO_LONG.
+        seconds: longest time for one run.
     """
 
-    digest: str
-    size: int
-    document: Document
+    documents: int = 100_000
+    dataset_bytes: int = 16 * 2**30
+    document_attempts: int = 100_000
+    attempt_keystrokes: int = attempts.MAX_KEYSTROKES
+    seconds: float = 6 * 3600.0
+
+
+class _Cancelled(Exception):
+    """The caller does not want it any more."""
 
 
 class Importer:
     """Runs imports over one catalogue and store."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, open_fetcher: Callable[[], Fetcher]) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        store: Store,
+        open_fetcher: Callable[[], Fetcher],
+        limits: ImportLimits | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._store = store
         self._open_fetcher = open_fetcher
+        self._limits = limits or ImportLimits()
 
     def run(self, dataset_id: str) -> None:
         """Imports what is still missing of a dataset, and ends it; what goes wrong is told on the dataset."""
         error: KeyprintError | None = None
+        deadline = time.monotonic() + self._limits.seconds
+
+        def check() -> None:
+            if self._catalogue.state(dataset_id) != states.IMPORTING:
+                raise _Cancelled
+            if time.monotonic() > deadline:
+                raise _beyond(f"The import takes longer than {self._limits.seconds:g} seconds")
+
         try:
-            with self._open_fetcher() as fetcher, ThreadPoolExecutor(1) as ahead:
-                self._follow(dataset_id, fetcher, ahead)
+            dataset = self._catalogue.get(dataset_id)
+            with Downloads(self._store, self._open_fetcher, dataset.generation > 0, check) as downloads:
+                self._read(dataset, downloads, check)
+        except _Cancelled:
+            pass
         except KeyprintError as caught:
             error = caught
         except Exception:
@@ -69,47 +94,63 @@ class Importer:
             error = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
         self._end(dataset_id, error)
 
-    def _follow(self, dataset_id: str, fetcher: Fetcher, ahead: ThreadPoolExecutor) -> None:
-        dataset = self._catalogue.get(dataset_id)
+    def _read(self, dataset: Dataset, downloads: Downloads, check: Callable[[], None]) -> None:
+        """Reads document after document, from the first one that is missing."""
+        limits = self._limits
+        check()
+        coming = self._coming(dataset, downloads)
+        dataset = self._catalogue.get(dataset.id)
         seen = {row.url for row in dataset.documents}
         users = [row.user for row in dataset.documents]
         first = sum(row.attempts for row in dataset.documents)
-        url = dataset.documents[-1].next_url if dataset.documents else dataset.url
-        coming = self._coming(url, fetcher, ahead)
-        while url and coming and self._catalogue.state(dataset_id) == states.IMPORTING:
-            if url in seen:
-                raise InvalidArgument("CHAIN_LOOP", f"The chain comes back to {without_credentials(url)}.", "url")
-            if len(users) >= MAX_DOCUMENTS:
-                raise InvalidArgument("LIMIT_EXCEEDED", f"The chain has over {MAX_DOCUMENTS:,} documents.", "url")
-            download = coming.result()
+        size = sum(row.downloaded_bytes for row in dataset.documents)
+        for download in coming:
+            check()
+            shown = without_credentials(download.url)
+            self._catalogue.reading(dataset.id, shown)
             document = download.document
-            following = urljoin(url, document.next) if document.next else None
-            # The next document is already on its way while this one is judged and written.
-            coming = self._coming(following, fetcher, ahead)
-            _check_user(document.user, users, url)
-            verdicts = attempts.judge(document.keystrokes, dataset.phrase)
+            size += download.size
+            if download.url in seen:
+                raise InvalidArgument("CHAIN_LOOP", f"The chain comes back to {shown}.", "url")
+            if len(users) >= limits.documents:
+                raise _beyond(f"The source has more than {limits.documents:,} documents")
+            if size > limits.dataset_bytes:
+                raise _beyond(f"The source has more than {limits.dataset_bytes:,} bytes")
+            if len(document.keystrokes) > limits.document_attempts:
+                raise _beyond(f"{shown} has more than {limits.document_attempts:,} attempts")
+            _check_user(document.user, users, shown)
+            verdicts = attempts.judge(document.keystrokes, dataset.phrase, limits.attempt_keystrokes)
             batch = to_batch(document, verdicts, first)
-            self._store.write_part(dataset_id, len(users), batch)
+            self._store.write_part(dataset.id, len(users), batch)
             row = _row(document, verdicts, dataset.phrase)
-            row.dataset_number, row.number, row.url, row.next_url = dataset.number, len(users), url, following
-            row.digest, row.downloaded_bytes = download.digest, download.size
+            row.dataset_number, row.number, row.url = dataset.number, len(users), download.url
+            row.next_url, row.digest, row.downloaded_bytes = download.following, download.digest, download.size
             self._catalogue.add_document(row)
-            seen.add(url)
+            seen.add(download.url)
             users.append(document.user)
             first += batch.num_rows
-            url = following
 
-    def _coming(self, url: str | None, fetcher: Fetcher, ahead: ThreadPoolExecutor) -> Future[Download] | None:
-        return ahead.submit(self._download, url, fetcher) if url else None
+    def _coming(self, dataset: Dataset, downloads: Downloads) -> Iterator[Download]:
+        """The documents that are still missing."""
+        sources = self._catalogue.sources(dataset)
+        if sources and dataset.base and not dataset.documents:
+            self._copy_base(dataset, sources[0].number)
+            dataset = self._catalogue.get(dataset.id)
+        read = dataset.documents
+        if not read and not sources and not dataset.url.startswith(UPLOAD):
+            urls = listed(downloads.content(dataset.url), dataset.url)
+            if urls is not None:
+                self._catalogue.add_sources(dataset, urls)
+                return downloads.each(urls)
+        if sources:
+            return downloads.each([source.url for source in sources if source.number >= len(read)])
+        following = read[-1].next_url if read else dataset.url
+        return downloads.chain(following) if following else iter(())
 
-    def _download(self, url: str, fetcher: Fetcher) -> Download:
-        cached = self._store.cached(url)
-        content = fetcher.fetch(url) if cached is None else cached
-        document = _parsed(content, url)
-        # What is no document now may be one tomorrow; only documents are kept.
-        if cached is None:
-            self._store.cache(url, content)
-        return Download(sha256(content).hexdigest(), len(content), document)
+    def _copy_base(self, dataset: Dataset, count: int) -> None:
+        base = self._catalogue.get(str(dataset.base))
+        self._store.copy_parts(base.id, dataset.id, count)
+        self._catalogue.copy_documents(base, dataset, count)
 
     def _end(self, dataset_id: str, error: KeyprintError | None) -> None:
         dataset = self._catalogue.get(dataset_id)
@@ -127,6 +168,11 @@ class Importer:
         elif state in states.READABLE:
             self._mark(dataset)
         fingerprint = _fingerprint(dataset) if state in states.READABLE else ""
+        renewed = self._catalogue.previous(dataset) if state == states.READY else None
+        if renewed and renewed.fingerprint == fingerprint:
+            self._store.delete(dataset_id)
+            self._catalogue.stand_for(dataset, renewed)
+            return
         self._catalogue.end(dataset_id, state, fingerprint, error)
 
     def _mark(self, dataset: Dataset) -> None:
@@ -152,16 +198,11 @@ class Importer:
         self._catalogue.mark(dataset, duplicates, enrolled)
 
 
-def _parsed(content: bytes, url: str) -> Document:
-    try:
-        return parse_document(content)
-    except InvalidArgument as error:
-        message = f"{without_credentials(url)} cannot be read. {error.message}"
-        raise InvalidArgument(error.reason, message, "url") from None
+def _beyond(what: str) -> InvalidArgument:
+    return InvalidArgument("LIMIT_EXCEEDED", f"{what}, which is a limit of this Keyprint.", "url")
 
 
-def _check_user(user: str | None, users: list[str | None], url: str) -> None:
-    shown = without_credentials(url)
+def _check_user(user: str | None, users: list[str | None], shown: str) -> None:
     if users and (user is None) != (users[0] is None):
         raise FailedPrecondition(
             "NOT_A_DOCUMENT", f"{shown} says who typed and others of its chain do not, or the reverse.", "url"

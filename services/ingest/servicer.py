@@ -18,6 +18,7 @@ from services.ingest.messages import dataset_message, record_message, summary_me
 from services.ingest.records import read_records
 from services.ingest.store import Store
 from services.ingest.summary import summarize
+from services.ingest.upload import Uploads
 
 MOST_MIN_ATTEMPTS, USUAL_MIN_ATTEMPTS = 100_000, 20
 
@@ -25,9 +26,10 @@ MOST_MIN_ATTEMPTS, USUAL_MIN_ATTEMPTS = 100_000, 20
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """Answers from the catalogue and the store; imports run in the queue."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, queue: WorkQueue) -> None:
+    def __init__(self, catalogue: Catalogue, store: Store, uploads: Uploads, queue: WorkQueue) -> None:
         self._catalogue = catalogue
         self._store = store
+        self._uploads = uploads
         self._queue = queue
         self._slots = WatchSlots()
 
@@ -37,7 +39,25 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         url = check_url(request.url)
         phrase = checks.phrase(request.phrase)
         min_attempts = _min_attempts(request.min_attempts or USUAL_MIN_ATTEMPTS)
-        dataset, start = self._catalogue.open_import(url, without_credentials(url), phrase, min_attempts)
+        dataset, start = self._catalogue.open_import(
+            url, without_credentials(url), phrase, min_attempts, request.refresh
+        )
+        if start:
+            self._queue.put(dataset.id, dataset.runs)
+        return dataset_message(dataset)
+
+    def UploadDataset(  # noqa: N802
+        self, request_iterator: Iterator[ingest_pb2.UploadDatasetRequest], context: grpc.ServicerContext
+    ) -> ingest_pb2.Dataset:
+        header = next(request_iterator, ingest_pb2.UploadDatasetRequest())
+        if header.WhichOneof("part") != "header":
+            raise InvalidArgument("HEADER_MISSING", "An upload must begin with its header.", "header")
+        wanted = header.header
+        min_attempts = _min_attempts(wanted.min_attempts or USUAL_MIN_ATTEMPTS)
+        base = self._readable(wanted.base_dataset, "base_dataset") if wanted.base_dataset else None
+        phrase = checks.phrase(wanted.phrase or (base.phrase if base else ""))
+        pieces = (_piece(message) for message in request_iterator)
+        dataset, start = self._uploads.receive(pieces, phrase, min_attempts, base)
         if start:
             self._queue.put(dataset.id, dataset.runs)
         return dataset_message(dataset)
@@ -111,13 +131,19 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def _look(self, dataset: str) -> ingest_pb2.Dataset:
         return dataset_message(self._catalogue.get(dataset))
 
-    def _readable(self, dataset: str) -> Dataset:
+    def _readable(self, dataset: str, field: str = "dataset") -> Dataset:
         found = self._catalogue.get(dataset)
         if found.state not in READABLE:
             raise FailedPrecondition(
-                "DATASET_NOT_READY", f"The dataset is {found.state}; it must be READY or INCOMPLETE.", "dataset"
+                "DATASET_NOT_READY", f"The dataset is {found.state}; it must be READY or INCOMPLETE.", field
             )
         return found
+
+
+def _piece(message: ingest_pb2.UploadDatasetRequest) -> tuple[str, bytes]:
+    if message.WhichOneof("part") != "piece":
+        raise InvalidArgument("HEADER_MISSING", "An upload has one header, and pieces of documents after it.", "header")
+    return message.piece.name, message.piece.content
 
 
 def _min_attempts(count: int) -> int:

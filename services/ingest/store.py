@@ -1,6 +1,8 @@
 """Files of the ingest service: the download cache, and each dataset's Parquet parts.
 
     documents/<digest of URL>         a document as downloaded, decompressed
+    documents/<digest of URL>.json    what its server said of its state
+    uploads/<anything>/               documents that are just being sent
     datasets/<id>/part-00000.parquet  the attempts of one document, in its order
     datasets/<id>/marks.parquet       of every attempt whether it repeats another and whether its user is enrolled
 
@@ -9,9 +11,13 @@ A file appears whole or not at all.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from keyprint.attempts import SCHEMA, Flags
+from services.ingest.fetch import Content
 
 BATCH_ROWS = 8192
 _MARKS = pa.schema([("duplicate", pa.bool_()), ("enrolled", pa.bool_())])
@@ -32,22 +39,47 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self._documents = directory / "documents"
         self._datasets = directory / "datasets"
-        for one in (self._documents, self._datasets):
+        self._uploads = directory / "uploads"
+        # What is in there was being sent when a process died.
+        shutil.rmtree(self._uploads, ignore_errors=True)
+        for one in (self._documents, self._datasets, self._uploads):
             one.mkdir(parents=True, exist_ok=True)
 
-    def cached(self, url: str) -> bytes | None:
+    def cached(self, url: str) -> Content | None:
         """The document at `url` as it was downloaded; None if it was not."""
+        path = self._document(url)
         try:
-            return self._document(url).read_bytes()
+            about: dict[str, str] = json.loads(path.with_suffix(".json").read_text())
+            return Content(path.read_bytes(), **about)
         except FileNotFoundError:
             return None
 
-    def cache(self, url: str, content: bytes) -> None:
+    def cache(self, url: str, download: Content) -> None:
         """Keeps a download."""
         path = self._document(url)
-        fresh = _beside(path)
-        fresh.write_bytes(content)
-        fresh.replace(path)
+        about = json.dumps({"etag": download.etag, "last_modified": download.last_modified})
+        # A document counts as cached when both are there.
+        _replace(path.with_suffix(".json"), about.encode())
+        _replace(path, download.content)
+
+    def forget(self, url: str) -> None:
+        """Drops a download."""
+        for path in (self._document(url), self._document(url).with_suffix(".json")):
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def receiving(self) -> Iterator[Path]:
+        """An empty directory for documents that are being sent, gone when the context ends."""
+        with tempfile.TemporaryDirectory(dir=self._uploads) as folder:
+            yield Path(folder)
+
+    def copy_parts(self, source: str, target: str, count: int) -> None:
+        """Gives a dataset the first `count` parts of another."""
+        self._part(target, 0).parent.mkdir(exist_ok=True)
+        for number in range(count):
+            fresh = _beside(self._part(target, number))
+            shutil.copyfile(self._part(source, number), fresh)
+            fresh.replace(self._part(target, number))
 
     def write_part(self, dataset: str, number: int, batch: pa.RecordBatch) -> None:
         """Writes the attempts of document `number`, over any that an import left that was killed."""
@@ -99,8 +131,14 @@ class Store:
         fresh.replace(path)
 
 
+def _replace(path: Path, content: bytes) -> None:
+    fresh = _beside(path)
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}")
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
 
 
 def find_duplicates(users: list[str | None], ids: np.ndarray[tuple[int], np.dtype[np.bytes_]]) -> Flags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -100,11 +102,16 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
 
 
 @pytest.fixture(scope="module")
-def ingest(
+def ingest_address(
     start: Callable[[Path], tuple[subprocess.Popen[bytes], str]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stub]:
+) -> str:
     _, address = start(tmp_path_factory.mktemp("home"))
-    with rpc.channel(address) as channel:
+    return address
+
+
+@pytest.fixture(scope="module")
+def ingest(ingest_address: str) -> Iterator[Stub]:
+    with rpc.channel(ingest_address) as channel:
         yield Stub(channel)
 
 
@@ -175,6 +182,69 @@ def test_a_summary_holds_the_profile_of_everyone_and_of_each_user(ingest: Stub, 
     assert list(first.profile.press_to_press_ms.median) == pytest.approx([0, 0.0245])
     assert list(last.profile.press_to_press_ms.median) == pytest.approx([0, 0.5245])
     assert list(first.profile.hold_ms.upper) == pytest.approx([0.008, 0.008])
+
+
+def pieces(
+    *documents: bytes, base: str = "", phrase: str = "hi", min_attempts: int = 1
+) -> Iterator[ingest_pb2.UploadDatasetRequest]:
+    """The messages of an upload."""
+    kind = ingest_pb2.UploadDatasetRequest
+    yield kind(header=kind.Header(phrase=phrase, min_attempts=min_attempts, base_dataset=base))
+    for number, content in enumerate(documents):
+        for begin in range(0, len(content), 1000):
+            yield kind(piece=kind.Piece(name=f"{number}.json", content=content[begin : begin + 1000]))
+
+
+def sent(user: str, count: int) -> bytes:
+    return json.dumps({"user_label": user, "user_data": [typed("hi", 10 + step) for step in range(count)]}).encode()
+
+
+def uploaded(ingest: Stub, *documents: bytes, **header: Any) -> ingest_pb2.Dataset:
+    made = ingest.UploadDataset(pieces(*documents, **header))
+    *_, last = ingest.WatchDataset(ingest_pb2.WatchDatasetRequest(dataset=made.id))
+    return last
+
+
+def test_documents_can_be_sent_and_added_to(ingest: Stub) -> None:
+    base = uploaded(ingest, sent("ada", 30), sent("bob", 20))
+    assert (base.state, base.users, base.attempts) == (READY, 2, 50)
+    assert base.source_url.startswith("upload:")
+    assert uploaded(ingest, sent("ada", 30), sent("bob", 20)).id == base.id
+    more = uploaded(ingest, sent("cat", 10), base=base.id, phrase="")
+    assert (more.state, more.users, more.attempts, more.phrase) == (READY, 3, 60, "hi")
+    rows = [
+        row
+        for batch in ingest.ReadAttempts(ingest_pb2.ReadAttemptsRequest(dataset=more.id))
+        for row in arrow.from_ipc(batch.ipc).to_pylist()
+    ]
+    assert [row["attempt"] for row in rows] == list(range(60))
+
+
+def test_what_cannot_be_read_is_refused_while_it_is_sent(ingest: Stub) -> None:
+    kind = ingest_pb2.UploadDatasetRequest
+    before = ingest.ListDatasets(ingest_pb2.ListDatasetsRequest())
+    cases: list[tuple[Iterator[ingest_pb2.UploadDatasetRequest], str, str]] = [
+        (pieces(), "FILES_MISSING", "files"),
+        (pieces(sent("ada", 2), b"{}"), "NOT_A_DOCUMENT", "files"),
+        (pieces(sent("ada", 2), phrase="x"), "PHRASE_INVALID", "phrase"),
+        (pieces(sent("ada", 2), base="ds_0"), "DATASET_NOT_FOUND", "dataset"),
+        (iter(()), "HEADER_MISSING", "header"),
+        (iter([kind(piece=kind.Piece(name="a", content=b"{}"))]), "HEADER_MISSING", "header"),
+    ]
+    for messages, reason, field in cases:
+        error = refusal(functools.partial(ingest.UploadDataset, messages))
+        assert (error.reason, error.field) == (reason, field)
+    assert ingest.ListDatasets(ingest_pb2.ListDatasetsRequest()) == before
+
+
+def test_a_source_that_did_not_change_is_refreshed_to_itself(ingest: Stub, web: str) -> None:
+    first = imported(ingest, f"{web}/fast/0")
+    asked = Chain.asked.count("/fast/0")
+    fresh = ingest.CreateDataset(ingest_pb2.CreateDatasetRequest(url=f"{web}/fast/0", phrase="hi", refresh=True))
+    assert fresh.id != first.id
+    *_, last = ingest.WatchDataset(ingest_pb2.WatchDatasetRequest(dataset=fresh.id))
+    assert last == first
+    assert Chain.asked.count("/fast/0") == asked + 1
 
 
 def test_bad_requests_are_refused_by_field(ingest: Stub) -> None:
@@ -265,6 +335,22 @@ def test_the_command_line_imports_lists_shows_and_deletes(
     gone = keyprint(address, "datasets", "show", dataset["id"])
     assert gone.returncode == 1
     assert gone.stderr.strip() == f"error: There is no dataset '{dataset['id']}'. [DATASET_NOT_FOUND, dataset]"
+
+
+def test_the_command_line_sends_files_and_those_that_they_chain(ingest_address: str, tmp_path: Path) -> None:
+    outside = tmp_path / "secret.json"
+    outside.write_bytes(sent("eve", 30))
+    folder = tmp_path / "typing"
+    folder.mkdir()
+    for name, following in (("ann", "ben.json"), ("ben", "../secret.json")):
+        content = json.loads(sent(name, 30)) | {"next": following}
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    made = keyprint(ingest_address, "datasets", "create", str(folder / "ann.json"), "--phrase", "hi", "--json")
+    assert made.returncode == 0, made.stderr
+    # What lies outside of the file's own folder is nothing that a document may name.
+    assert [one["user"] for one in json.loads(made.stdout)["user_statistics"]] == ["ann", "ben"]
+    missing = keyprint(ingest_address, "datasets", "create", str(folder / "ann.json"), str(folder / "nobody.json"))
+    assert "[FILE_NOT_FOUND, sources]" in missing.stderr
 
 
 def test_the_command_line_fails_where_nothing_usable_came(ingest: Stub) -> None:

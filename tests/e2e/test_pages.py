@@ -102,9 +102,7 @@ def trained(browser: Browser, keyprint_stack: Stack, imported: str) -> str:
 
 
 def submit_source(page: Page, url: str, phrase: str | None = None) -> None:
-    choice = page.get_by_role("radio", name="A URL")
-    if choice.count():  # where a URL is not the only way
-        choice.check(force=True)
+    page.get_by_role("radio", name="A URL").check(force=True)
     page.get_by_label("URL", exact=True).fill(url)
     if phrase is not None:
         page.get_by_label("Phrase").fill(phrase)
@@ -194,6 +192,21 @@ def test_what_fails_while_fetching_is_told_too(page: Page, keyprint_stack: Stack
     expect(page.locator("#notice")).to_be_visible()
     expect(page.locator("#url-error")).not_to_be_empty()
     expect(page.locator("#records")).to_be_hidden()
+
+
+def test_files_are_analyzed_like_urls(page: Page, keyprint_stack: Stack, tmp_path: Path) -> None:
+    with urllib.request.urlopen(keyprint_stack.source_url) as answer:  # noqa: S310 (our own test server)
+        document = json.load(answer)
+    document["next"] = None
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps(document))
+    page.goto("/analyze")
+    page.get_by_role("radio", name="Files").check(force=True)
+    page.locator("#files").set_input_files(file)
+    page.get_by_label("Phrase").fill(keyprint_stack.phrase)
+    page.get_by_role("button", name="Analyze").click()
+    expect(page.locator("#records table")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#users tbody tr")).to_have_count(1)
 
 
 def test_train_says_that_it_started_and_ends_in_a_comparison(page: Page, keyprint_stack: Stack, trained: str) -> None:

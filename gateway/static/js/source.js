@@ -51,7 +51,7 @@ export async function startSource(form, values) {
   const source = chosenSource(form);
   if (source === "dataset") {
     const id = form.elements.namedItem("dataset").value;
-    if (!id) throw new Problem({ reason: "DATASET_NOT_FOUND", field: "dataset", detail: "There is no dataset yet; give a URL." });
+    if (!id) throw new Problem({ reason: "DATASET_NOT_FOUND", field: "dataset", detail: "There is no dataset yet; give a URL or files." });
     return id;
   }
   if (source === "files") {

@@ -87,11 +87,11 @@ def fetcher() -> Iterator[Fetcher]:
 
 @pytest.mark.parametrize("path", ["/good", "/file.gz", "/encoded"])
 def test_a_document_arrives_decompressed(fetcher: Fetcher, server: str, path: str) -> None:
-    assert fetcher.fetch(server + path) == b'{"good": true}'
+    assert fetcher.fetch(server + path).content == b'{"good": true}'
 
 
 def test_a_busy_server_is_asked_again(fetcher: Fetcher, server: str) -> None:
-    assert fetcher.fetch(server + "/busy") == b"{}"
+    assert fetcher.fetch(server + "/busy").content == b"{}"
     assert Faults.asked == ["/busy", "/busy"]
 
 

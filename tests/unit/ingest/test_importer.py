@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -15,7 +18,7 @@ import pytest
 from services.ingest.catalogue import Catalogue, Dataset
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
-from services.ingest.importer import Importer
+from services.ingest.importer import Importer, ImportLimits
 from services.ingest.store import Store
 
 LIMITS = FetchLimits(retries=0, connect_seconds=2, read_seconds=2)
@@ -57,9 +60,15 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def run(catalogue: Catalogue, store: Store) -> Callable[..., Dataset]:
-    def imported(url: str, phrase: str = "hi", min_attempts: int = 2) -> Dataset:
-        importer = Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS))
-        dataset, start = catalogue.open_import(url, url, phrase, min_attempts)
+    def imported(
+        url: str,
+        phrase: str = "hi",
+        min_attempts: int = 2,
+        refresh: bool = False,
+        limits: ImportLimits | None = None,
+    ) -> Dataset:
+        importer = Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS), limits)
+        dataset, start = catalogue.open_import(url, url, phrase, min_attempts, refresh)
         if start:
             importer.run(dataset.id)
         return catalogue.get(dataset.id)
@@ -210,3 +219,161 @@ def test_two_callers_at_once_share_one_import(catalogue: Catalogue) -> None:
     second, starts_too = catalogue.open_import("u", "u", "hi", 2)
     assert first.id == second.id
     assert [starts, starts_too] == [True, False]
+
+
+# Lists
+
+
+@pytest.mark.parametrize("form", ["array", "lines"])
+def test_a_list_is_read_in_its_order_and_its_documents_chain_nowhere(
+    web: tuple[Path, str], run: Callable[..., Dataset], form: str
+) -> None:
+    folder, url = web
+    names = ["cat", "ada", "bob"]
+    for name in names:
+        document(folder, name, "elsewhere.json", 10, 20)
+    listed = [f"{name}.json" for name in names]
+    text = json.dumps(listed) if form == "array" else "\n".join(map(json.dumps, listed)) + "\n"
+    (folder / "list").write_text(text)
+    dataset = run(url + "list")
+    assert (dataset.state, dataset.error_message) == ("READY", "")
+    assert [row.user for row in dataset.documents] == names
+    again = run(url + "list")
+    assert again.id == dataset.id
+    assert Web.asked.count("/list") == 1
+
+
+def test_a_list_with_a_dead_link_goes_on_there(web: tuple[Path, str], run: Callable[..., Dataset]) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    document(folder, "cat", None, 50, 60)
+    (folder / "list").write_text('["ada.json", "bob.json", "cat.json"]')
+    broken = run(url + "list")
+    assert (broken.state, broken.error_reason) == ("INCOMPLETE", "DOCUMENT_NOT_FOUND")
+    assert [row.user for row in broken.documents] == ["ada"]
+    document(folder, "bob", None, 30, 40)
+    mended = run(url + "list")
+    assert (mended.id, mended.state) == (broken.id, "READY")
+    assert [row.user for row in mended.documents] == ["ada", "bob", "cat"]
+    assert Web.asked.count("/ada.json") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[]", "NOT_A_DOCUMENT"),
+        ("[1]", "NOT_A_DOCUMENT"),
+        ('["a.json", "a.json"]', "NOT_A_DOCUMENT"),
+        ('["a.json"', "NOT_JSON"),
+        ('"a.json"\nb.json\n', "NOT_JSON"),
+        ('"a.json"\n{}\n', "NOT_A_DOCUMENT"),
+        ('["file:///etc/passwd"]', "URL_INVALID"),
+    ],
+)
+def test_a_list_of_something_else_is_told(
+    web: tuple[Path, str], run: Callable[..., Dataset], text: str, reason: str
+) -> None:
+    folder, url = web
+    (folder / "list").write_text(text)
+    dataset = run(url + "list")
+    assert (dataset.state, dataset.error_reason, dataset.error_field) == ("FAILED", reason, "url")
+
+
+# Refresh
+
+
+def test_a_refresh_of_what_did_not_change_is_the_old_dataset(
+    web: tuple[Path, str], run: Callable[..., Dataset], store: Store, catalogue: Catalogue
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", None, 30, 40)
+    first = run(url + "ada.json")
+    assert run(url + "ada.json", refresh=True).id == first.id
+    # Each was asked for again, and nothing but that.
+    assert Web.asked == ["/ada.json", "/bob.json"] * 2
+    assert [row.id for row in catalogue.page(None, 10)] == [first.id]
+    assert run(url + "ada.json").id == first.id
+
+
+def test_a_refresh_of_what_changed_is_a_new_dataset_and_the_old_one_stays(
+    web: tuple[Path, str], run: Callable[..., Dataset], catalogue: Catalogue
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    first = run(url + "ada.json")
+    document(folder, "ada", None, 10, 20, 30)
+    os.utime(folder / "ada.json", (time.time() + 5, time.time() + 5))
+    second = run(url + "ada.json", refresh=True)
+    assert second.id != first.id
+    assert second.documents[0].attempts == 3
+    assert catalogue.get(first.id).documents[0].attempts == 2
+    # From now on the source is the new one.
+    assert run(url + "ada.json").id == second.id
+
+
+def test_what_stood_for_a_dataset_goes_with_it(
+    web: tuple[Path, str], run: Callable[..., Dataset], catalogue: Catalogue
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    first = run(url + "ada.json")
+    run(url + "ada.json", refresh=True)
+    catalogue.delete(first.id)
+    assert catalogue.page(None, 10) == []
+    assert run(url + "ada.json").id != first.id
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [
+        (ImportLimits(documents=1), 1),
+        (ImportLimits(document_attempts=2), 1),
+        (ImportLimits(dataset_bytes=700), 1),
+        (ImportLimits(seconds=0.0), 0),
+    ],
+)
+def test_a_source_beyond_a_limit_keeps_what_came_before(
+    web: tuple[Path, str], run: Callable[..., Dataset], limits: ImportLimits, kept: int
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", None, 30, 40, 50)
+    dataset = run(url + "ada.json", limits=limits)
+    assert (dataset.state, dataset.error_reason) == ("INCOMPLETE" if kept else "FAILED", "LIMIT_EXCEEDED")
+    assert [row.user for row in dataset.documents] == ["ada"][:kept]
+    assert run(url + "ada.json").state == "READY"
+
+
+def test_an_attempt_beyond_its_limit_is_too_long(web: tuple[Path, str], run: Callable[..., Dataset]) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    dataset = run(url + "ada.json", limits=ImportLimits(attempt_keystrokes=1))
+    assert (dataset.state, dataset.error_reason) == ("FAILED", "NO_VALID_ATTEMPTS")
+
+
+def test_a_cancelled_import_does_not_wait_for_a_slow_server(
+    catalogue: Catalogue, store: Store, serve: Callable[..., AbstractContextManager[str]]
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    class Slow(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.set()
+            answer.wait(20)
+
+    patient = FetchLimits(retries=0, read_seconds=20)
+    importer = Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), patient))
+    with serve(Slow) as url:
+        dataset, _ = catalogue.open_import(url, url, "hi", 2)
+        running = threading.Thread(target=importer.run, args=(dataset.id,))
+        running.start()
+        asked.wait(10)
+        catalogue.ask_to_cancel(dataset.id)
+        running.join(10)
+        assert not running.is_alive()
+        answer.set()
+    assert catalogue.get(dataset.id).state == "CANCELLED"

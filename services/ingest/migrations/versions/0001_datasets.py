@@ -1,4 +1,4 @@
-"""Datasets and their documents."""
+"""Datasets, their documents, and the sources of those that are listed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,6 +16,10 @@ def upgrade() -> None:
         sa.Column("source_url", sa.String, nullable=False),
         sa.Column("phrase", sa.String, nullable=False),
         sa.Column("min_attempts", sa.Integer, nullable=False),
+        sa.Column("generation", sa.Integer, nullable=False),
+        sa.Column("same_as", sa.String(32)),
+        sa.Column("base", sa.String(32)),
+        sa.Column("current_document", sa.String, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("runs", sa.Integer, nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
@@ -24,7 +28,13 @@ def upgrade() -> None:
         sa.Column("error_message", sa.String, nullable=False),
         sa.Column("created_at", sa.DateTime, nullable=False),
         sa.Column("finished_at", sa.DateTime),
-        sa.UniqueConstraint("url", "phrase", "min_attempts"),
+        sa.UniqueConstraint("url", "phrase", "min_attempts", "generation"),
+    )
+    op.create_table(
+        "sources",
+        sa.Column("dataset_number", sa.Integer, sa.ForeignKey("datasets.number", ondelete="CASCADE"), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("url", sa.String, nullable=False),
     )
     op.create_table(
         "documents",
@@ -47,5 +57,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("documents")
-    op.drop_table("datasets")
+    for name in ("documents", "sources", "datasets"):
+        op.drop_table(name)

@@ -1,0 +1,147 @@
+"""Documents on their way: fetched ahead of their use, from the cache where it has them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TypeVar
+from urllib.parse import urljoin
+
+from keyprint.errors import InvalidArgument, NotFound
+from services.ingest.fetch import Fetcher, without_credentials
+from services.ingest.parse import Document, parse_document
+from services.ingest.store import Store
+
+Got = TypeVar("Got")
+
+AHEAD = 4
+"""Documents of a list that are fetched at once."""
+
+LOOK_SECONDS = 0.2
+"""How often somebody who waits for a download looks up."""
+
+UPLOAD = "upload:"
+"""What stands for the URL of a document that a caller sent; its SHA-256 follows."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """A document as it came, read.
+
+    Attributes:
+        url: where it came from.
+        following: where the chain goes on; None at its end and in a list.
+        digest: SHA-256 of its bytes, decompressed, as 64 hex digits.
+        size: how many these are.
+        document: what they say.
+    """
+
+    url: str
+    following: str | None
+    digest: str
+    size: int
+    document: Document
+
+
+class Downloads:
+    """Gets documents with a few threads, each with a session of its own."""
+
+    def __init__(
+        self, store: Store, open_fetcher: Callable[[], Fetcher], refresh: bool, check: Callable[[], None]
+    ) -> None:
+        """Prepares.
+
+        Args:
+            store: with the cache, which is asked first.
+            open_fetcher: opens a session.
+            refresh: ask each server whether what the cache has is still what it has.
+            check: called again and again while a download is waited for; what it raises ends the wait.
+        """
+        self._store = store
+        self._open_fetcher = open_fetcher
+        self._refresh = refresh
+        self._check = check
+        self._asked: set[str] = set()
+        self._sessions = threading.local()
+        self._opened = ExitStack()
+        self._threads = ThreadPoolExecutor(AHEAD, thread_name_prefix="fetch")
+
+    def __enter__(self) -> Downloads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Who is in the middle of a slow document ends when that passes its limit.
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._opened.close()
+
+    def content(self, url: str) -> bytes:
+        """What is at `url`, decompressed.
+
+        Raises:
+            KeyprintError: as `Fetcher.fetch` says.
+        """
+        return self._wait(self._threads.submit(self._content, url))
+
+    def _content(self, url: str) -> bytes:
+        cached = self._store.cached(url)
+        if url.startswith(UPLOAD):
+            if cached is None:
+                raise NotFound("DOCUMENT_NOT_FOUND", "An uploaded document is gone; send it again.", "files")
+            return cached.content
+        if cached and (not self._refresh or url in self._asked):
+            return cached.content
+        fetched = self._fetcher().fetch(url, cached)
+        self._store.cache(url, fetched)
+        self._asked.add(url)
+        return fetched.content
+
+    def chain(self, first: str) -> Iterator[Download]:
+        """The documents of a chain; while one is used the next is already on its way."""
+        coming: Future[Download] | None = self._threads.submit(self._download, first, True)
+        while coming:
+            download = self._wait(coming)
+            coming = self._threads.submit(self._download, download.following, True) if download.following else None
+            yield download
+
+    def each(self, urls: Sequence[str]) -> Iterator[Download]:
+        """The documents of a list in its order, a few fetched at once."""
+        waiting = deque(urls)
+        coming: deque[Future[Download]] = deque()
+        while waiting or coming:
+            while waiting and len(coming) < AHEAD:
+                coming.append(self._threads.submit(self._download, waiting.popleft(), False))
+            yield self._wait(coming.popleft())
+
+    def _wait(self, coming: Future[Got]) -> Got:
+        while True:
+            try:
+                return coming.result(LOOK_SECONDS)
+            except FutureTimeout:
+                # A download that ran out of time raises the same, and is over.
+                if coming.done():
+                    raise
+                self._check()
+
+    def _download(self, url: str, follows: bool) -> Download:
+        content = self._content(url)
+        try:
+            document = parse_document(content)
+        except InvalidArgument as error:
+            # What is no document now may be one tomorrow.
+            self._store.forget(url)
+            message = f"{without_credentials(url)} cannot be read. {error.message}"
+            raise InvalidArgument(error.reason, message, "url") from None
+        following = urljoin(url, document.next) if follows and document.next else None
+        return Download(url, following, sha256(content).hexdigest(), len(content), document)
+
+    def _fetcher(self) -> Fetcher:
+        if not hasattr(self._sessions, "fetcher"):
+            self._sessions.fetcher = self._opened.enter_context(self._open_fetcher())
+        fetcher: Fetcher = self._sessions.fetcher
+        return fetcher

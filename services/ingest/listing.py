@@ -1,0 +1,58 @@
+"""A source that lists the URLs of its documents instead of chaining them."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urljoin
+
+import msgspec
+
+from keyprint.errors import InvalidArgument
+from services.ingest.fetch import check_url, without_credentials
+
+
+def listed(content: bytes, url: str) -> list[str] | None:
+    """The URLs that a list names, relative ones resolved against its own; None if the content is no list.
+
+    A list is a JSON array of texts, or one JSON text a line.
+
+    Raises:
+        InvalidArgument: it is a list, and of something else than URLs, or names one twice.
+    """
+    names = _array(content) if content.lstrip()[:1] == b"[" else _lines(content)
+    if names is None:
+        return None
+    found = [urljoin(url, name) for name in names]
+    for one in found:
+        try:
+            check_url(one)
+        except InvalidArgument:
+            shown = without_credentials(url)
+            raise InvalidArgument("URL_INVALID", f"{shown} lists {one[:200]!r}, which is no URL.", "url") from None
+    if not found or len(set(found)) < len(found):
+        why = "lists a document twice" if found else "lists no documents"
+        raise InvalidArgument("NOT_A_DOCUMENT", f"{without_credentials(url)} {why}.", "url")
+    return found
+
+
+def _array(content: bytes) -> list[str]:
+    try:
+        return msgspec.json.decode(content, type=list[str])
+    except msgspec.ValidationError:
+        raise InvalidArgument(
+            "NOT_A_DOCUMENT", "A list of documents must hold their URLs and nothing else.", "url"
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise InvalidArgument("NOT_JSON", "The list of documents is not JSON.", "url") from None
+
+
+def _lines(content: bytes) -> list[str] | None:
+    if content.lstrip()[:1] != b'"':
+        return None
+    try:
+        found = [json.loads(line) for line in content.decode().splitlines() if line.strip()]
+    except ValueError:
+        raise InvalidArgument("NOT_JSON", "The list of documents has a line that is not JSON.", "url") from None
+    if not all(isinstance(one, str) for one in found):
+        raise InvalidArgument("NOT_A_DOCUMENT", "Every line of a list must be the URL of a document.", "url")
+    return found

@@ -1,0 +1,144 @@
+"""Documents that callers send become datasets, or leave nothing."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError
+from services.ingest.catalogue import Catalogue, Dataset
+from services.ingest.importer import Importer, ImportLimits
+from services.ingest.store import Store
+from services.ingest.upload import Uploads
+
+MOST = 5_000
+Upload = Callable[..., Dataset]
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    opened = Catalogue(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def upload(catalogue: Catalogue, state: Path) -> Upload:
+    store = Store(state)
+    limits = ImportLimits(documents=3)
+
+    def nowhere() -> Any:
+        pytest.fail("an upload fetches nothing")
+
+    def send(*documents: bytes | tuple[str, bytes], base: Dataset | None = None, phrase: str = "hi") -> Dataset:
+        named = [one if isinstance(one, tuple) else (f"{number}.json", one) for number, one in enumerate(documents)]
+        uploads = Uploads(catalogue, store, MOST, limits)
+        dataset, start = uploads.receive(named, phrase, 1, base)
+        if start:
+            Importer(catalogue, store, nowhere, limits).run(dataset.id)
+        return catalogue.get(dataset.id)
+
+    return send
+
+
+def document(user: str | None, *steps: int, following: str | None = None) -> bytes:
+    typed = [
+        [{"typed_at": f"2024-01-01T00:00:00.{number * step:06d}", "character": one} for number, one in enumerate("hi")]
+        for step in steps
+    ]
+    content: dict[str, Any] = {"attempts": typed} if user is None else {"user_label": user, "user_data": typed}
+    return json.dumps(content | {"next": following}).encode()
+
+
+def test_documents_are_read_in_the_order_in_which_they_were_sent(upload: Upload) -> None:
+    dataset = upload(document("bob", 10, 20, following="elsewhere.json"), gzip.compress(document("ada", 30)))
+    assert (dataset.state, dataset.error_message) == ("READY", "")
+    assert [(row.user, row.attempts) for row in dataset.documents] == [("bob", 2), ("ada", 1)]
+    assert dataset.source_url.startswith("upload:")
+
+
+def test_a_document_may_come_in_pieces(upload: Upload) -> None:
+    whole = document("ada", 10, 20)
+    pieces = [("a.json", whole[begin : begin + 50]) for begin in range(0, len(whole), 50)]
+    assert (
+        upload(*pieces, ("b.json", document("bob", 30))).fingerprint == upload(whole, document("bob", 30)).fingerprint
+    )
+
+
+def test_the_same_documents_are_the_same_dataset(upload: Upload) -> None:
+    ada, bob = document("ada", 10), document("bob", 20)
+    first = upload(ada, bob)
+    assert upload(ada, bob).id == first.id
+    assert upload(bob, ada).id != first.id
+    assert upload(ada).id != first.id
+
+
+def test_documents_may_be_added_to_a_dataset(upload: Upload) -> None:
+    base = upload(document("ada", 10, 20))
+    more = upload(document("bob", 30), base=base)
+    assert [(row.user, row.attempts) for row in more.documents] == [("ada", 2), ("bob", 1)]
+    assert more.fingerprint == upload(document("ada", 10, 20), document("bob", 30)).fingerprint
+    assert len(base.documents) == 1
+
+
+def test_a_second_document_of_a_user_is_told(upload: Upload) -> None:
+    base = upload(document("ada", 10, 20))
+    more = upload(document("ada", 30), base=base)
+    assert (more.state, more.error_reason) == ("INCOMPLETE", "DUPLICATE_USER")
+
+
+def test_what_is_added_must_have_the_phrase_of_the_base(upload: Upload) -> None:
+    base = upload(document("ada", 10, 20))
+    with pytest.raises(FailedPrecondition) as caught:
+        upload(document("bob", 30), base=base, phrase="ho")
+    assert caught.value.reason == "OTHER_PHRASE"
+
+
+def test_an_unlabelled_document_is_a_dataset_to_predict(upload: Upload) -> None:
+    dataset = upload(document(None, 10, 20))
+    assert (dataset.state, dataset.documents[0].user) == ("READY", None)
+
+
+@pytest.mark.parametrize(
+    ("documents", "reason", "says"),
+    [
+        ([], "FILES_MISSING", "at least one"),
+        ([b""], "NOT_JSON", "'0.json'"),
+        ([b"<html>"], "NOT_JSON", "'0.json'"),
+        ([document("ada", 10), b"[]"], "NOT_A_DOCUMENT", "'1.json'"),
+        ([document("ada", 10), gzip.compress(document("bob", 10))[:-6]], "NOT_JSON", "'1.json'"),
+        ([bytes(MOST + 1)], "LIMIT_EXCEEDED", "'0.json'"),
+        ([gzip.compress(bytes(1_000_000))], "LIMIT_EXCEEDED", "'0.json'"),
+        ([document(name, 10) for name in "abcd"], "LIMIT_EXCEEDED", "at most 3 documents"),
+    ],
+)
+def test_what_is_no_document_is_refused_by_name_and_leaves_nothing(
+    upload: Upload, catalogue: Catalogue, state: Path, documents: list[bytes], reason: str, says: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=says) as caught:
+        upload(*documents)
+    assert (caught.value.reason, caught.value.field) == (reason, "files")
+    assert catalogue.page(None, 10) == []
+    assert [path for path in state.rglob("*") if path.is_file()] == []
+
+
+def test_a_caller_who_goes_away_leaves_nothing(catalogue: Catalogue, state: Path) -> None:
+    def pieces() -> Iterator[tuple[str, bytes]]:
+        yield "a.json", document("ada", 10)
+        yield "b.json", b"{"
+        raise KeyprintError("CANCELLED", "The caller went away.")
+
+    with pytest.raises(KeyprintError):
+        Uploads(catalogue, Store(state), MOST, ImportLimits()).receive(pieces(), "hi", 1, None)
+    assert catalogue.page(None, 10) == []
+    assert [path for path in state.rglob("*") if path.is_file()] == []
