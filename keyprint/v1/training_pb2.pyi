@@ -1223,7 +1223,7 @@ class DownloadModelResponse(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
     content: _builtins.bytes
-    """The next bytes of BentoML's export (a .bentomodel file), at most 1 MiB."""
+    """The next bytes of BentoML's export, a plain tar file, at most 1 MiB."""
     @_builtins.property
     def header(self) -> Global___DownloadModelResponse.Header:
         """First message only."""
