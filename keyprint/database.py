@@ -24,8 +24,11 @@ def open_database(url: str, migrations: Path) -> Engine:
 
 
 def _careful(connection: object, _: object) -> None:
-    """SQLite: enforce foreign keys, and let readers go on while one writes."""
-    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "busy_timeout = 10000"):
+    """SQLite: enforce foreign keys, and let readers go on while one writes.
+
+    A commit then survives the death of the process, and the last ones may be lost with the machine.
+    """
+    for pragma in ("foreign_keys = ON", "journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 10000"):
         cursor = connection.cursor()  # type: ignore[attr-defined]
         cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

@@ -214,11 +214,6 @@ class Catalogue:
             raise NotFound("DATASET_NOT_FOUND", f"There is no dataset {dataset!r}.", "dataset")
         return found
 
-    def state(self, dataset: str) -> str:
-        """The state alone of a dataset that there is."""
-        with self._session() as session:
-            return session.scalars(select(Dataset.state).where(Dataset.id == dataset)).one()
-
     def page(self, before: int | None, size: int) -> list[Dataset]:
         """Up to `size` datasets with their documents, newest first, those numbered below `before`."""
         query = select(Dataset).where(Dataset.same_as.is_(None)).order_by(Dataset.number.desc()).limit(size)
@@ -233,10 +228,11 @@ class Catalogue:
         with self._session() as session:
             return list(session.scalars(select(Dataset).where(Dataset.state.in_(UNDER_WAY))))
 
-    def reading(self, dataset: str, shown: str) -> None:
-        """Notes which document is being read, as it may be shown."""
+    def reading(self, dataset: str, shown: str) -> str:
+        """Notes which document is being read, as it may be shown; gives the dataset's state."""
+        query = update(Dataset).where(Dataset.id == dataset).values(current_document=shown).returning(Dataset.state)
         with self._session() as session:
-            session.execute(update(Dataset).where(Dataset.id == dataset).values(current_document=shown))
+            return session.scalars(query).one()
 
     def add_document(self, document: Document) -> None:
         """Adds a document whose part is on disk."""

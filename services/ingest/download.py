@@ -10,6 +10,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import TypeVar
 from urllib.parse import urljoin
 
@@ -53,7 +54,7 @@ class Downloads:
     """Gets documents with a few threads, each with a session of its own."""
 
     def __init__(
-        self, store: Store, open_fetcher: Callable[[], Fetcher], refresh: bool, check: Callable[[], None]
+        self, store: Store, open_fetcher: Callable[[], Fetcher], refresh: bool, check: Callable[[str], None]
     ) -> None:
         """Prepares.
 
@@ -61,7 +62,7 @@ class Downloads:
             store: with the cache, which is asked first.
             open_fetcher: opens a session.
             refresh: ask each server whether what the cache has is still what it has.
-            check: called again and again while a download is waited for; what it raises ends the wait.
+            check: called again and again with the URL that is waited for; what it raises ends the wait.
         """
         self._store = store
         self._open_fetcher = open_fetcher
@@ -86,7 +87,7 @@ class Downloads:
         Raises:
             KeyprintError: as `Fetcher.fetch` says.
         """
-        return self._wait(self._threads.submit(self._content, url))
+        return self._wait(url, self._threads.submit(self._content, url))
 
     def _content(self, url: str) -> bytes:
         cached = self._store.cached(url)
@@ -103,22 +104,26 @@ class Downloads:
 
     def chain(self, first: str) -> Iterator[Download]:
         """The documents of a chain; while one is used the next is already on its way."""
-        coming: Future[Download] | None = self._threads.submit(self._download, first, True)
-        while coming:
-            download = self._wait(coming)
-            coming = self._threads.submit(self._download, download.following, True) if download.following else None
+        url: str | None = first
+        coming = self._threads.submit(self._download, first, True)
+        while url:
+            download = self._wait(url, coming)
+            url = download.following
+            if url:
+                coming = self._threads.submit(self._download, url, True)
             yield download
 
     def each(self, urls: Sequence[str]) -> Iterator[Download]:
         """The documents of a list in its order, a few fetched at once."""
-        waiting = deque(urls)
-        coming: deque[Future[Download]] = deque()
-        while waiting or coming:
-            while waiting and len(coming) < AHEAD:
-                coming.append(self._threads.submit(self._download, waiting.popleft(), False))
-            yield self._wait(coming.popleft())
+        left = iter(urls)
+        coming = deque((url, self._threads.submit(self._download, url, False)) for url in islice(left, AHEAD))
+        while coming:
+            url, first = coming.popleft()
+            download = self._wait(url, first)
+            coming.extend((url, self._threads.submit(self._download, url, False)) for url in islice(left, 1))
+            yield download
 
-    def _wait(self, coming: Future[Got]) -> Got:
+    def _wait(self, url: str, coming: Future[Got]) -> Got:
         while True:
             try:
                 return coming.result(LOOK_SECONDS)
@@ -126,7 +131,7 @@ class Downloads:
                 # A download that ran out of time raises the same, and is over.
                 if coming.done():
                     raise
-                self._check()
+                self._check(url)
 
     def _download(self, url: str, follows: bool) -> Download:
         content = self._content(url)

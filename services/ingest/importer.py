@@ -7,6 +7,7 @@ run goes on after the last one that does.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from keyprint.errors import FailedPrecondition, Internal, InvalidArgument, Keypr
 from services.ingest import catalogue as states
 from services.ingest.catalogue import Catalogue, Dataset
 from services.ingest.catalogue import Document as DocumentRow
-from services.ingest.download import UPLOAD, Download, Downloads
+from services.ingest.download import LOOK_SECONDS, UPLOAD, Download, Downloads
 from services.ingest.fetch import Fetcher, without_credentials
 from services.ingest.listing import listed
 from services.ingest.parse import Document, to_batch
@@ -74,10 +75,17 @@ class Importer:
         error: KeyprintError | None = None
         deadline = time.monotonic() + self._limits.seconds
 
-        def check() -> None:
-            if self._catalogue.state(dataset_id) != states.IMPORTING:
+        looked = -math.inf
+
+        def check(url: str) -> None:
+            nonlocal looked
+            # Asking for every one of many small documents would take longer than reading them.
+            if time.monotonic() - looked < LOOK_SECONDS:
+                return
+            looked = time.monotonic()
+            if self._catalogue.reading(dataset_id, without_credentials(url)) != states.IMPORTING:
                 raise _Cancelled
-            if time.monotonic() > deadline:
+            if looked > deadline:
                 raise _beyond(f"The import takes longer than {self._limits.seconds:g} seconds")
 
         try:
@@ -94,10 +102,10 @@ class Importer:
             error = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
         self._end(dataset_id, error)
 
-    def _read(self, dataset: Dataset, downloads: Downloads, check: Callable[[], None]) -> None:
+    def _read(self, dataset: Dataset, downloads: Downloads, check: Callable[[str], None]) -> None:
         """Reads document after document, from the first one that is missing."""
         limits = self._limits
-        check()
+        check(dataset.url)
         coming = self._coming(dataset, downloads)
         dataset = self._catalogue.get(dataset.id)
         seen = {row.url for row in dataset.documents}
@@ -105,9 +113,8 @@ class Importer:
         first = sum(row.attempts for row in dataset.documents)
         size = sum(row.downloaded_bytes for row in dataset.documents)
         for download in coming:
-            check()
+            check(download.url)
             shown = without_credentials(download.url)
-            self._catalogue.reading(dataset.id, shown)
             document = download.document
             size += download.size
             if download.url in seen:

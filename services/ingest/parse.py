@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from keyprint import attempts
-from keyprint.attempts import REASONS, SCHEMA, UNKNOWN_TIME, Flags, Keystrokes, Verdicts
+from keyprint.attempts import REASONS, SCHEMA, UNKNOWN_TIME, Flags, Keystrokes, Times, Verdicts
 from keyprint.errors import InvalidArgument
 from services.ingest.times import parse_times
 
@@ -123,14 +123,8 @@ def _document(user: str | None, following: str | None, listed: list[list[Keystro
     flat = list(chain.from_iterable(listed))
     lengths = np.fromiter(map(len, listed), np.int64, len(listed))
     pressed_at, good = parse_times(list(map(attrgetter("typed_at"), flat)))
-    releases: list[str | None] = list(map(attrgetter("released_at"), flat))
-    known = np.fromiter(map(bool, releases), np.bool_, len(flat))
-    released_at = np.full(len(flat), UNKNOWN_TIME, np.int64)
-    released_at[known], readable = parse_times(list(filter(None, releases)))
-    good[known] &= readable
-    # An empty text is no time, and neither is it an unknown one.
-    good &= known | np.fromiter((one is None for one in releases), np.bool_, len(flat))
-
+    released_at, readable = _releases(list(map(attrgetter("released_at"), flat)))
+    good &= readable
     malformed = np.array(bad, np.bool_)
     malformed[np.repeat(np.arange(len(listed)), lengths)[~good]] = True
     keep = np.repeat(~malformed, lengths)
@@ -140,6 +134,18 @@ def _document(user: str | None, following: str | None, listed: list[list[Keystro
     return Document(
         user, following, characters, Keystrokes(offsets, codes, pressed_at[keep], released_at[keep], malformed)
     )
+
+
+def _releases(texts: list[str | None]) -> tuple[Times, Flags]:
+    """int64[k], releases in µs, unknown where there is no text; and bool[k], False where a text is no time."""
+    unknown = texts.count(None)
+    if unknown == 0:
+        return parse_times(cast("list[str]", texts))
+    released_at, good = np.full(len(texts), UNKNOWN_TIME, np.int64), np.ones(len(texts), np.bool_)
+    if unknown < len(texts):
+        known = np.array([row for row, text in enumerate(texts) if text is not None], np.int64)
+        released_at[known], good[known] = parse_times([text for text in texts if text is not None])
+    return released_at, good
 
 
 def to_batch(document: Document, verdicts: Verdicts, first: int) -> pa.RecordBatch:

@@ -45,18 +45,20 @@ def _fixed(texts: Sequence[str], length: int) -> tuple[Times, Flags]:
     # A character outside ASCII becomes one "?", which no place accepts.
     content = np.frombuffer("".join(texts).encode("ascii", "replace"), np.uint8).reshape(-1, length)
     places = _DIGITS[length > _DIGITS]
-    digits = content[:, places].astype(np.int64) - ord("0")
-    good = ((digits >= 0) & (digits <= 9)).all(axis=1)
+    # Bytes below "0" wrap around to values far above 9.
+    digits = content[:, places] - np.uint8(ord("0"))
+    good = (digits <= 9).all(axis=1)
     for place, marks in _MARKS.items():
         if place < length:
-            good &= np.isin(content[:, place], np.frombuffer(marks, np.uint8))
-    year = digits[:, :4] @ np.array([1000, 100, 10, 1])
+            good &= np.logical_or.reduce([content[:, place] == mark for mark in marks])
+    digits = digits.astype(np.int32)
+    year = digits[:, :4] @ np.array([1000, 100, 10, 1], np.int32)
     month, day, hour, minute, second = (digits[:, at] * 10 + digits[:, at + 1] for at in range(4, 14, 2))
     good &= (year >= 1) & (month >= 1) & (month <= 12) & (hour < 24) & (minute < 60) & (second < 60)
-    months = (year - 1970) * 12 + np.clip(month, 1, 12) - 1
+    months = (year.astype(np.int64) - 1970) * 12 + np.clip(month, 1, 12) - 1
     first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     following = (months + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     good &= (day >= 1) & (day <= following - first)
     whole = (((first + day - 1) * 24 + hour) * 60 + minute) * 60 + second
-    fraction = digits[:, 14:] @ 10 ** np.arange(digits.shape[1] - 15, -1, -1)
+    fraction = digits[:, 14:] @ 10 ** np.arange(digits.shape[1] - 15, -1, -1, dtype=np.int32)
     return whole * 1_000_000 + fraction, good

@@ -34,6 +34,11 @@ def demo(home: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         )
 
 
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_the_demo_trains_compares_predicts_and_can_be_run_again(tmp_path: Path) -> None:
     home = tmp_path / "var"
     first = demo(home, tmp_path)
@@ -44,8 +49,7 @@ def test_the_demo_trains_compares_predicts_and_can_be_run_again(tmp_path: Path) 
     assert str(path) in first.stdout
     assert "keyprint up" in first.stdout
 
-    rows = list(csv.DictReader(path.open(newline="")))
-    labels = list(csv.DictReader((home / "demo" / "test_labels.csv").open(newline="")))
+    rows, labels = read(path), read(home / "demo" / "test_labels.csv")
     assert [row["attempt"] for row in rows] == [str(number) for number in range(len(labels))]
     named = [(row, label) for row, label in zip(rows, labels, strict=True) if row["decision"] != "INVALID"]
     right = sum(row["predicted_user"] == label["user"] for row, label in named)

@@ -75,7 +75,7 @@ def test_one_that_is_left_is_killed(worker: Path) -> None:
     worker.write_text("import time; print(end='', flush=True); time.sleep(600)")
     with process.Process(ORDER) as running:
         assert running.heard(0.01) == []
-        (child,) = psutil.Process().children()
+        (child,) = [one for one in psutil.Process().children() if str(worker) in one.cmdline()]
     assert not child.is_running()
 
 
