@@ -1,0 +1,124 @@
+"""A training service that is killed in the middle of a job finishes it after its next start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+
+from keyprint.addresses import free_address
+from keyprint.client import IngestClient, TrainingClient
+from keyprint.v1 import training_pb2
+from tests.conftest import Stack
+
+pytestmark = pytest.mark.timeout(300)
+
+State = training_pb2.TrainingJob
+
+
+class Service:
+    """A training service of its own, with the stack's ingest before it."""
+
+    def __init__(self, stack: Stack, home: Path) -> None:
+        self.address = free_address(tuple(stack.addresses.values())).listen
+        self._environment = {
+            **os.environ,
+            "KEYPRINT_HOME": str(home),
+            "KEYPRINT_TRAINING_LISTEN": self.address,
+            "KEYPRINT_INGEST_ADDRESS": stack.addresses["ingest"].listen,
+            "KEYPRINT_GRACE_SECONDS": "1",
+        }
+        self._log = home / "training.log"
+        self.process: subprocess.Popen[bytes]
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.training"], env=self._environment, stdout=log, stderr=log
+            )
+        with grpc.insecure_channel(self.address) as channel:
+            grpc.channel_ready_future(channel).result(timeout=60)
+
+    def worker(self) -> psutil.Process:
+        """The process that trains."""
+        (found,) = psutil.Process(self.process.pid).children()
+        return found
+
+
+@pytest.fixture
+def service(keyprint_stack: Stack, tmp_path: Path) -> Iterator[Service]:
+    running = Service(keyprint_stack, tmp_path)
+    yield running
+    running.process.kill()
+    running.process.wait()
+
+
+@pytest.fixture
+def dataset(keyprint_stack: Stack) -> str:
+    with IngestClient(keyprint_stack.addresses["ingest"].listen) as ingest:
+        *_, dataset = ingest.watch_dataset(ingest.create_dataset(keyprint_stack.source_url).id)
+        return dataset.id
+
+
+def fitting(client: TrainingClient, dataset: str) -> training_pb2.TrainingJob:
+    """A job that is in the middle of its fit."""
+    job = client.create_training_job(dataset, "adaboost", "ada", 0.2, params={"trees": 600, "depth": 8})
+    for seen in client.watch_training_job(job.id):
+        if seen.curve:
+            return seen
+    pytest.fail(f"the job ended before it was seen to fit: {seen}")
+
+
+def test_a_killed_service_finishes_its_job_after_the_next_start(service: Service, dataset: str, tmp_path: Path) -> None:
+    with TrainingClient(service.address) as client:
+        job = fitting(client, dataset)
+        waiting = client.create_training_job(dataset, "adaboost", "bob", 0.2, params={"trees": 5})
+    worker = service.worker()
+    service.process.kill()
+    service.process.wait()
+    # It notices that nobody listens any more.
+    psutil.wait_procs([worker], timeout=20)
+    assert not worker.is_running()
+
+    service.start()
+    with TrainingClient(service.address) as client:
+        for one in (job, waiting):
+            *_, ended = client.watch_training_job(one.id)
+            assert ended.state == State.STATE_SUCCEEDED, ended.error
+        assert sorted(f"{one.name}@{one.version}" for one in client.list_models()) == ["ada@1", "bob@1"]
+    assert list((tmp_path / "training" / "jobs").iterdir()) == []
+    assert sorted(path.name for path in (tmp_path / "training" / "models").iterdir()) == ["ada", "bob"]
+
+
+def test_a_worker_that_is_killed_fails_its_job_and_frees_the_name(service: Service, dataset: str) -> None:
+    with TrainingClient(service.address) as client:
+        job = fitting(client, dataset)
+        service.worker().kill()
+        *_, ended = client.watch_training_job(job.id)
+        assert (ended.state, ended.error.reason) == (State.STATE_FAILED, "TRAINER_DIED")
+        again = client.create_training_job(dataset, "adaboost", "ada", 0.2, params={"trees": 5})
+        *_, ended = client.watch_training_job(again.id)
+        assert ended.state == State.STATE_SUCCEEDED
+
+
+def test_a_service_that_is_told_to_stop_does_so_at_once_and_its_job_goes_on_later(
+    service: Service, dataset: str
+) -> None:
+    with TrainingClient(service.address) as client:
+        job = fitting(client, dataset)
+    began = time.monotonic()
+    service.process.terminate()
+    assert service.process.wait(20) == 0
+    assert time.monotonic() - began < 15
+    service.start()
+    with TrainingClient(service.address) as client:
+        *_, ended = client.watch_training_job(job.id)
+        assert ended.state == State.STATE_SUCCEEDED
