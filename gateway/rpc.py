@@ -11,8 +11,8 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from keyprint.channel import OPTIONS
 from keyprint.errors import from_rpc_error
-from keyprint.rpc import OPTIONS
 from keyprint.v1.inference_pb2_grpc import InferenceServiceStub
 from keyprint.v1.ingest_pb2_grpc import IngestServiceStub
 from keyprint.v1.training_pb2_grpc import TrainingServiceStub

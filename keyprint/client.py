@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import grpc
 
 from keyprint import errors
+from keyprint.channel import channel
 from keyprint.v1 import (
     attempts_pb2,
     inference_pb2,
@@ -18,7 +19,6 @@ from keyprint.v1 import (
     training_pb2_grpc,
 )
 
-_OPTIONS = [("grpc.max_receive_message_length", 16 * 2**20)]
 _PIECE_BYTES = 2**20
 
 
@@ -45,7 +45,7 @@ class IngestClient:
     """The ingest service.  Every method raises the `keyprint.errors` that the service does, and Unavailable."""
 
     def __init__(self, address: str = "127.0.0.1:50051") -> None:
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._channel = channel(address)
         self._stub = ingest_pb2_grpc.IngestServiceStub(self._channel)
 
     def __enter__(self) -> IngestClient:
@@ -123,7 +123,7 @@ class TrainingClient:
     """The training service.  Every method raises the `keyprint.errors` that the service does, and Unavailable."""
 
     def __init__(self, address: str = "127.0.0.1:50052") -> None:
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._channel = channel(address)
         self._stub = training_pb2_grpc.TrainingServiceStub(self._channel)
 
     def __enter__(self) -> TrainingClient:
@@ -217,7 +217,7 @@ class InferenceClient:
     """The inference service.  Every method raises the `keyprint.errors` that the service does, and Unavailable."""
 
     def __init__(self, address: str = "127.0.0.1:50053") -> None:
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._channel = channel(address)
         self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
 
     def __enter__(self) -> InferenceClient:

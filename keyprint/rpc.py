@@ -1,4 +1,4 @@
-"""The kit of every gRPC server and client: limits, errors, health, reflection, graceful stop."""
+"""The kit of every gRPC server: limits, errors, health, reflection, graceful stop."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from keyprint import errors
+from keyprint.channel import OPTIONS
 
 log = logging.getLogger(__name__)
 
 Message = TypeVar("Message")
-
-MESSAGE_BYTES = 16 * 2**20
-"""Largest message that a server accepts or a client receives."""
 
 SERVER_THREADS = 64
 WATCH_STREAMS = 48
@@ -30,16 +28,6 @@ WATCH_STREAMS = 48
 
 WATCH_SECONDS = 0.2
 """How often a watched thing is looked at."""
-
-OPTIONS = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
-]
-
-
-def channel(address: str) -> grpc.Channel:
-    """A channel to the service at `address` ("host:port")."""
-    return grpc.insecure_channel(address, options=OPTIONS)
 
 
 class ErrorInterceptor(grpc.ServerInterceptor):

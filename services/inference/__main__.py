@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from keyprint.rpc import Server, channel
+from keyprint.channel import channel
+from keyprint.rpc import Server
 from keyprint.settings import InferenceSettings
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, training_pb2_grpc
 from services.inference.models import Models

@@ -68,12 +68,12 @@ class Importer:
         self._catalogue = catalogue
         self._store = store
         self._open_fetcher = open_fetcher
-        self._limits = limits or ImportLimits()
+        self.limits = limits or ImportLimits()
 
     def run(self, dataset_id: str) -> None:
         """Imports what is still missing of a dataset, and ends it; what goes wrong is told on the dataset."""
         error: KeyprintError | None = None
-        deadline = time.monotonic() + self._limits.seconds
+        deadline = time.monotonic() + self.limits.seconds
 
         looked = -math.inf
 
@@ -86,7 +86,7 @@ class Importer:
             if self._catalogue.reading(dataset_id, without_credentials(url)) != states.IMPORTING:
                 raise _Cancelled
             if looked > deadline:
-                raise _beyond(f"The import takes longer than {self._limits.seconds:g} seconds")
+                raise _beyond(f"The import takes longer than {self.limits.seconds:g} seconds")
 
         try:
             dataset = self._catalogue.get(dataset_id)
@@ -104,7 +104,7 @@ class Importer:
 
     def _read(self, dataset: Dataset, downloads: Downloads, check: Callable[[str], None]) -> None:
         """Reads document after document, from the first one that is missing."""
-        limits = self._limits
+        limits = self.limits
         check(dataset.url)
         coming = self._coming(dataset, downloads)
         dataset = self._catalogue.get(dataset.id)

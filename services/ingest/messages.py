@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from keyprint.timestamps import timestamp
 from keyprint.v1 import attempts_pb2, ingest_pb2
 from services.ingest.catalogue import Dataset, Document
 from services.ingest.records import Record
@@ -40,11 +38,11 @@ def dataset_message(row: Dataset, statistics: bool = True) -> ingest_pb2.Dataset
         # A few lost releases do not make a dataset one of presses only.
         release_times=2 * sum(one.released_attempts for one in documents) > valid,
         fingerprint=row.fingerprint,
-        created_at=_timestamp(row.created_at),
+        created_at=timestamp(row.created_at),
         downloaded_kib=sum(one.downloaded_bytes for one in documents) // 1024,
     )
     if row.finished_at:
-        message.finished_at.CopyFrom(_timestamp(row.finished_at))
+        message.finished_at.CopyFrom(timestamp(row.finished_at))
     if row.error_reason:
         error = attempts_pb2.Error(reason=row.error_reason, field=row.error_field, message=row.error_message)
         message.error.CopyFrom(error)
@@ -70,7 +68,7 @@ def record_message(record: Record) -> ingest_pb2.Record:
     return ingest_pb2.Record(
         attempt=record.attempt,
         user=record.user,
-        typed_at=_timestamp(at),
+        typed_at=timestamp(at),
         character=record.character,
         character_index=record.character_index,
         year=at.year,
@@ -119,9 +117,3 @@ def _quartiles(quartiles: Quartiles | None) -> ingest_pb2.Quartiles | None:
     return ingest_pb2.Quartiles(
         lower=quartiles.lower.tolist(), median=quartiles.median.tolist(), upper=quartiles.upper.tolist()
     )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    return stamp

@@ -66,7 +66,7 @@ def parse_document(content: bytes) -> Document:
     """
     try:
         typed = _DECODER.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _leniently(content)
     if isinstance(typed.user_data, list) and isinstance(typed.user_label, str) and typed.attempts is msgspec.UNSET:
         return _document(_label(typed.user_label), typed.next, typed.user_data, [False] * len(typed.user_data))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 
-from keyprint.rpc import Server, channel
+from keyprint.channel import channel
+from keyprint.rpc import Server
 from keyprint.settings import TrainingSettings
 from keyprint.v1 import ingest_pb2_grpc, training_pb2, training_pb2_grpc
 from keyprint.workflows import WorkQueue

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from keyprint.features import FeatureSet
+from keyprint.timestamps import timestamp
 from keyprint.v1 import attempts_pb2, training_pb2
 from services.training.compare import Row
 from services.training.evaluate import Evaluation, from_json
@@ -39,13 +38,13 @@ def job_message(row: Job, curve: bool = True) -> training_pb2.TrainingJob:
         features=row.features,
         params=_struct(row.params),
         seed=row.seed,
-        created_at=_timestamp(row.created_at),
+        created_at=timestamp(row.created_at),
         curve=_curve(row.curve) if curve else (),
     )
     if row.started_at:
-        message.started_at.CopyFrom(_timestamp(row.started_at))
+        message.started_at.CopyFrom(timestamp(row.started_at))
     if row.finished_at:
-        message.finished_at.CopyFrom(_timestamp(row.finished_at))
+        message.finished_at.CopyFrom(timestamp(row.finished_at))
     if row.error_reason:
         message.error.reason = row.error_reason
         message.error.field = row.error_field
@@ -81,7 +80,7 @@ def model_message(row: Model, aliases: Sequence[str], details: bool = True) -> t
         libraries=row.libraries,
         evaluation=evaluation,
         curve=_curve(row.curve) if details else (),
-        created_at=_timestamp(row.created_at),
+        created_at=timestamp(row.created_at),
         near_ties=row.near_ties,
     )
 
@@ -152,9 +151,3 @@ def _struct(params: Mapping[str, float]) -> Struct:
     struct = Struct()
     struct.update(dict(params))
     return struct
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(moment.replace(tzinfo=UTC))
-    return stamp

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import grpc
 
-from keyprint import rpc
+from keyprint.channel import channel
 from keyprint.errors import Internal, KeyprintError, from_rpc_error
 from keyprint.v1 import ingest_pb2_grpc
 from services.training import dataset
@@ -48,8 +48,8 @@ def _end_with_service() -> None:
 def _result(order: Order, tell: Callable[[Progress], None]) -> Outcome | Failure:
     try:
         tell(Progress("reading", 0.0, "Reading the dataset."))
-        with rpc.channel(order.ingest_address) as channel:
-            data = dataset.read(ingest_pb2_grpc.IngestServiceStub(channel), order.dataset)
+        with channel(order.ingest_address) as ingest:
+            data = dataset.read(ingest_pb2_grpc.IngestServiceStub(ingest), order.dataset)
         return train(order, data, tell)
     except grpc.RpcError as error:
         return Failure.of(from_rpc_error(error))

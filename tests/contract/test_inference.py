@@ -13,9 +13,10 @@ import grpc
 import pyarrow as pa
 import pytest
 
-from keyprint import errors, rpc, simulate
+from keyprint import errors, simulate
 from keyprint.arrow import from_ipc
 from keyprint.attempts import DEFAULT_PHRASE
+from keyprint.channel import channel as open_channel
 from keyprint.client import IngestClient, TrainingClient
 from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from keyprint.source import attempt_from_source
@@ -29,7 +30,7 @@ Kind = inference_pb2.PredictDatasetRequest
 
 @pytest.fixture(scope="module")
 def inference(keyprint_stack: Stack) -> Iterator[inference_pb2_grpc.InferenceServiceStub]:
-    with rpc.channel(keyprint_stack.addresses["inference"].listen) as channel:
+    with open_channel(keyprint_stack.addresses["inference"].listen) as channel:
         yield inference_pb2_grpc.InferenceServiceStub(channel)
 
 

@@ -18,9 +18,10 @@ from typing import Any
 import grpc
 import pytest
 
-from keyprint import arrow, errors, rpc
+from keyprint import arrow, errors
 from keyprint.addresses import free_address
 from keyprint.attempts import SCHEMA
+from keyprint.channel import channel as open_channel
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
 READY = ingest_pb2.Dataset.STATE_READY
@@ -88,7 +89,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path],
                 [sys.executable, "-m", "services.ingest"], env={**os.environ, **settings}, stderr=log, stdout=log
             )
         started.append(process)
-        with rpc.channel(address) as channel:
+        with open_channel(address) as channel:
             try:
                 grpc.channel_ready_future(channel).result(timeout=60)
             except grpc.FutureTimeoutError:
@@ -111,7 +112,7 @@ def ingest_address(
 
 @pytest.fixture(scope="module")
 def ingest(ingest_address: str) -> Iterator[Stub]:
-    with rpc.channel(ingest_address) as channel:
+    with open_channel(ingest_address) as channel:
         yield Stub(channel)
 
 
@@ -293,7 +294,7 @@ def test_an_import_goes_on_after_the_service_was_killed(
 ) -> None:
     undisturbed = imported(ingest, f"{web}/fast/0")
     process, address = start(tmp_path)
-    with rpc.channel(address) as channel:
+    with open_channel(address) as channel:
         stub = Stub(channel)
         made = stub.CreateDataset(ingest_pb2.CreateDatasetRequest(url=f"{web}/slow/0", phrase="hi"))
         for now in stub.WatchDataset(ingest_pb2.WatchDatasetRequest(dataset=made.id), timeout=60):
@@ -302,7 +303,7 @@ def test_an_import_goes_on_after_the_service_was_killed(
                 break
         process.wait()
     _, address = start(tmp_path)
-    with rpc.channel(address) as channel:
+    with open_channel(address) as channel:
         watch = Stub(channel).WatchDataset(ingest_pb2.WatchDatasetRequest(dataset=made.id), timeout=90)
         ended = list(watch)[-1]
     assert (ended.state, ended.documents) == (READY, USERS)

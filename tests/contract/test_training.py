@@ -12,7 +12,8 @@ from typing import Any
 import grpc
 import pytest
 
-from keyprint import errors, package, rpc
+from keyprint import errors, package
+from keyprint.channel import channel as open_channel
 from keyprint.v1 import attempts_pb2, ingest_pb2, ingest_pb2_grpc, training_pb2, training_pb2_grpc
 from tests.conftest import Stack
 
@@ -23,13 +24,13 @@ QUICK = {"adaboost": {"trees": 8, "depth": 4}, "lstm": {"epochs": 15, "units": 1
 
 @pytest.fixture(scope="module")
 def ingest(keyprint_stack: Stack) -> Iterator[ingest_pb2_grpc.IngestServiceStub]:
-    with rpc.channel(keyprint_stack.addresses["ingest"].listen) as channel:
+    with open_channel(keyprint_stack.addresses["ingest"].listen) as channel:
         yield ingest_pb2_grpc.IngestServiceStub(channel)
 
 
 @pytest.fixture(scope="module")
 def training(keyprint_stack: Stack) -> Iterator[training_pb2_grpc.TrainingServiceStub]:
-    with rpc.channel(keyprint_stack.addresses["training"].listen) as channel:
+    with open_channel(keyprint_stack.addresses["training"].listen) as channel:
         yield training_pb2_grpc.TrainingServiceStub(channel)
 
 

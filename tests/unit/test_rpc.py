@@ -11,6 +11,7 @@ from google.protobuf import empty_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from keyprint import errors, rpc
+from keyprint.channel import channel as open_channel
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
 SERVICE = "keyprint.v1.IngestService"
@@ -47,7 +48,7 @@ def channel() -> Iterator[grpc.Channel]:
     servicer = cast(Any, Ingest)()
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
     server.start()
-    with rpc.channel(f"127.0.0.1:{server.port}") as opened:
+    with open_channel(f"127.0.0.1:{server.port}") as opened:
         yield opened
     server.stop(0)
 
@@ -97,7 +98,7 @@ def test_a_status_that_a_handler_set_itself_stays(ingest: ingest_pb2_grpc.Ingest
 
 
 def test_a_service_that_does_not_answer_is_unavailable() -> None:
-    with rpc.channel("127.0.0.1:1") as nowhere, pytest.raises(grpc.RpcError) as caught:
+    with open_channel("127.0.0.1:1") as nowhere, pytest.raises(grpc.RpcError) as caught:
         ingest_pb2_grpc.IngestServiceStub(nowhere).GetDataset(ingest_pb2.GetDatasetRequest(), timeout=5)
     assert errors.from_rpc_error(caught.value).reason == "SERVICE_UNAVAILABLE"
 

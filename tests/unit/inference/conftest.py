@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from keyprint import attempts, features, package, rpc
+from keyprint.channel import channel as open_channel
 from keyprint.errors import NotFound
 from keyprint.names import parse_reference
 from keyprint.v1 import training_pb2, training_pb2_grpc
@@ -136,6 +137,6 @@ def house() -> Iterator[House]:
     training_pb2_grpc.add_TrainingServiceServicer_to_server(training, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    with rpc.channel(f"127.0.0.1:{port}") as channel:
+    with open_channel(f"127.0.0.1:{port}") as channel:
         yield House(training, training_pb2_grpc.TrainingServiceStub(channel), server)
     server.stop(0).wait()

@@ -1,0 +1,18 @@
+"""Channels to Keyprint's services; needs grpcio alone."""
+
+from __future__ import annotations
+
+import grpc
+
+MESSAGE_BYTES = 16 * 2**20
+"""Largest message that a server accepts or a client receives."""
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+]
+
+
+def channel(address: str) -> grpc.Channel:
+    """A channel to the service at `address` ("host:port")."""
+    return grpc.insecure_channel(address, options=OPTIONS)
