@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test format protos lock clean
+.PHONY: help setup demo check test soak format protos lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -29,6 +29,9 @@ check: setup ## Everything that reads the code without running it
 
 test: setup ## Every test
 	pytest
+
+soak: setup ## What is random, many times over
+	KEYPRINT_TEST_KILLS=20 pytest tests/integration/test_ingest_faults.py
 
 format: setup ## Lay the code out
 	ruff check --fix .
