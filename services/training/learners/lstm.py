@@ -36,7 +36,7 @@ _CLIP = 8.0
 """Standard deviations from the mean beyond which a feature says no more."""
 _CONSTANT = 1e-6
 """A column that varies by less than this share of its size is a constant."""
-_FEWEST_STEPS = 40
+_FEWEST_STEPS = 10
 """Steps of an epoch at least: it goes through few attempts more than once, newly altered each time."""
 _ROWS = 1024
 """Rows answered at a time."""
@@ -162,7 +162,7 @@ LSTM = Learner(
     description="A recurrent net that reads the keys in order, both ways: slower to train, most accurate with many "
     "attempts.",
     parameters=(
-        Parameter("epochs", "Passes over the attempts, of 40 steps at least.", "integer", 30, 1, 1000),
+        Parameter("epochs", "Passes over the attempts, of 10 steps at least.", "integer", 30, 1, 1000),
         Parameter("units", "Units of the LSTM in each direction.", "integer", 64, 4, 512),
         Parameter("learning_rate", "Step size at the start; it falls to 0 along a cosine.", "number", 0.004, 1e-5, 0.1),
         Parameter("dropout", "Share of what the LSTM saw that is left out in training.", "number", 0.3, 0, 0.9),
