@@ -74,12 +74,13 @@ class Source(Base):
 
 
 class Document(Base):
-    """One document of a dataset and what was found in it: one Parquet part."""
+    """One document of a dataset and what was found in it.  Its Parquet part is named by the first document in there."""
 
     __tablename__ = "documents"
 
     dataset_number: Mapped[int] = mapped_column(ForeignKey("datasets.number", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
+    part: Mapped[int]
     url: Mapped[str]
     next_url: Mapped[str | None]
     user: Mapped[str | None]
@@ -234,10 +235,10 @@ class Catalogue:
         with self._session() as session:
             return session.scalars(query).one()
 
-    def add_document(self, document: Document) -> None:
-        """Adds a document whose part is on disk."""
+    def add_documents(self, documents: Sequence[Document]) -> None:
+        """Adds documents whose part is on disk."""
         with self._session() as session:
-            session.add(document)
+            session.add_all(documents)
 
     def copy_documents(self, source: Dataset, target: Dataset, count: int) -> None:
         """Gives a dataset the first `count` documents of another, whose parts are on disk."""

@@ -27,7 +27,8 @@ from services.ingest.download import LOOK_SECONDS, UPLOAD, Download, Downloads
 from services.ingest.fetch import Fetcher, without_credentials
 from services.ingest.listing import listed
 from services.ingest.parse import Document, to_batch
-from services.ingest.store import Store, find_duplicates
+from services.ingest.part import OpenPart
+from services.ingest.store import Store, find_duplicates, parts_of
 
 log = logging.getLogger(__name__)
 
@@ -73,25 +74,31 @@ class Importer:
     def run(self, dataset_id: str) -> None:
         """Imports what is still missing of a dataset, and ends it; what goes wrong is told on the dataset."""
         error: KeyprintError | None = None
+        dataset = self._catalogue.get(dataset_id)
+        part = OpenPart(self._catalogue, self._store, dataset)
         deadline = time.monotonic() + self.limits.seconds
 
         looked = -math.inf
 
         def check(url: str) -> None:
             nonlocal looked
-            # Asking for every one of many small documents would take longer than reading them.
+            # Keeping every one of many small documents by itself would take longer than reading them.
             if time.monotonic() - looked < LOOK_SECONDS:
                 return
             looked = time.monotonic()
+            part.close()
             if self._catalogue.reading(dataset_id, without_credentials(url)) != states.IMPORTING:
                 raise _Cancelled
             if looked > deadline:
                 raise _beyond(f"The import takes longer than {self.limits.seconds:g} seconds")
 
         try:
-            dataset = self._catalogue.get(dataset_id)
             with Downloads(self._store, self._open_fetcher, dataset.generation > 0, check) as downloads:
-                self._read(dataset, downloads, check)
+                try:
+                    self._read(dataset, downloads, part, check)
+                finally:
+                    # What was read before something went wrong is kept.
+                    part.close()
         except _Cancelled:
             pass
         except KeyprintError as caught:
@@ -102,7 +109,7 @@ class Importer:
             error = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
         self._end(dataset_id, error)
 
-    def _read(self, dataset: Dataset, downloads: Downloads, check: Callable[[str], None]) -> None:
+    def _read(self, dataset: Dataset, downloads: Downloads, part: OpenPart, check: Callable[[str], None]) -> None:
         """Reads document after document, from the first one that is missing."""
         limits = self.limits
         check(dataset.url)
@@ -128,11 +135,10 @@ class Importer:
             _check_user(document.user, users, shown)
             verdicts = attempts.judge(document.keystrokes, dataset.phrase, limits.attempt_keystrokes)
             batch = to_batch(document, verdicts, first)
-            self._store.write_part(dataset.id, len(users), batch)
             row = _row(document, verdicts, dataset.phrase)
-            row.dataset_number, row.number, row.url = dataset.number, len(users), download.url
-            row.next_url, row.digest, row.downloaded_bytes = download.following, download.digest, download.size
-            self._catalogue.add_document(row)
+            row.number, row.url, row.next_url = len(users), download.url, download.following
+            row.digest, row.downloaded_bytes = download.digest, download.size
+            part.add(row, batch)
             seen.add(download.url)
             users.append(document.user)
             first += batch.num_rows
@@ -156,7 +162,7 @@ class Importer:
 
     def _copy_base(self, dataset: Dataset, count: int) -> None:
         base = self._catalogue.get(str(dataset.base))
-        self._store.copy_parts(base.id, dataset.id, count)
+        self._store.copy_parts(base.id, dataset.id, parts_of(base.documents[:count]))
         self._catalogue.copy_documents(base, dataset, count)
 
     def _end(self, dataset_id: str, error: KeyprintError | None) -> None:
@@ -183,10 +189,9 @@ class Importer:
         self._catalogue.end(dataset_id, state, fingerprint, error)
 
     def _mark(self, dataset: Dataset) -> None:
-        tables = [
-            self._store.read_part(dataset.id, row.number, ["attempt_id", "user", "reason"]) for row in dataset.documents
-        ]
-        columns = pa.concat_tables(tables)
+        names = ["attempt_id", "user", "reason"]
+        parts = parts_of(dataset.documents)
+        columns = pa.concat_tables([self._store.read_part(dataset.id, part, names) for part in parts])
         # A trailing zero byte would be lost in numpy's S16; a marker after it keeps it.
         ids = np.array([one + b"." for one in columns["attempt_id"].to_pylist()], f"S{attempts.ID_BYTES + 1}")
         valid: Flags = np.array([reason == "" for reason in columns["reason"].to_pylist()], np.bool_)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 
 from keyprint import attempts
 from keyprint.attempts import UNKNOWN_TIME
@@ -35,17 +36,23 @@ class Record:
 def read_records(store: Store, dataset: Dataset, first: int, count: int) -> Iterator[Record]:
     """Up to `count` keystrokes of a dataset, from keystroke `first` on."""
     begin = 0
+    wanted: dict[int, tuple[int, int]] = {}
     for document in dataset.documents:
         low, high = max(first - begin, 0), min(first + count - begin, document.keystrokes)
         begin += document.keystrokes
         if low < high:
-            yield from _of_part(store, dataset, document.number, low, high)
+            wanted[document.number] = low, high
+    parts = {document.part for document in dataset.documents if document.number in wanted}
+    near = [document for document in dataset.documents if document.part in parts]
+    for document, table in store.read_documents(dataset.id, near):
+        if document.number in wanted:
+            yield from _of_document(table, dataset.phrase, *wanted[document.number])
 
 
-def _of_part(store: Store, dataset: Dataset, number: int, low: int, high: int) -> Iterator[Record]:
-    (batch,) = store.read_part(dataset.id, number).combine_chunks().to_batches()
+def _of_document(table: pa.Table, phrase: str, low: int, high: int) -> Iterator[Record]:
+    (batch,) = table.combine_chunks().to_batches()
     keystrokes = attempts.from_batch(batch)
-    kept = attempts.judge(keystrokes, dataset.phrase).kept
+    kept = attempts.judge(keystrokes, phrase).kept
     # A page holds at most a thousand rows, so a loop over them is plain enough.
     for at in range(low, high):
         row = int(np.searchsorted(keystrokes.offsets, at, side="right")) - 1

@@ -16,7 +16,7 @@ from services.ingest.catalogue import READABLE, UNDER_WAY, Catalogue, Dataset
 from services.ingest.fetch import check_url, without_credentials
 from services.ingest.messages import dataset_message, record_message, summary_message
 from services.ingest.records import read_records
-from services.ingest.store import Store
+from services.ingest.store import Store, parts_of
 from services.ingest.summary import summarize
 from services.ingest.upload import Uploads
 
@@ -119,7 +119,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             raise FailedPrecondition(
                 "DATASET_UNLABELLED", "The dataset does not say who typed, so nothing can be trained on it.", "dataset"
             )
-        for batch in self._store.read(dataset.id, len(dataset.documents), trainable):
+        for batch in self._store.read(dataset.id, parts_of(dataset.documents), trainable):
             yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
 
     def SummarizeDataset(  # noqa: N802

@@ -3,7 +3,7 @@
     documents/<digest of URL>         a document as downloaded, decompressed
     documents/<digest of URL>.json    what its server said of its state
     uploads/<anything>/               documents that are just being sent
-    datasets/<id>/part-00000.parquet  the attempts of one document, in its order
+    datasets/<id>/part-00000.parquet  the attempts of whole documents in order, named by the number of the first one
     datasets/<id>/marks.parquet       of every attempt whether it repeats another and whether its user is enrolled
 
 A file appears whole or not at all.
@@ -16,9 +16,11 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from keyprint.attempts import SCHEMA, Flags
+from services.ingest.catalogue import Document
 from services.ingest.fetch import Content
 
 BATCH_ROWS = 8192
@@ -73,36 +76,44 @@ class Store:
         with tempfile.TemporaryDirectory(dir=self._uploads) as folder:
             yield Path(folder)
 
-    def copy_parts(self, source: str, target: str, count: int) -> None:
-        """Gives a dataset the first `count` parts of another."""
-        self._part(target, 0).parent.mkdir(exist_ok=True)
-        for number in range(count):
-            fresh = _beside(self._part(target, number))
-            shutil.copyfile(self._part(source, number), fresh)
-            fresh.replace(self._part(target, number))
+    def copy_parts(self, source: str, target: str, parts: Sequence[int]) -> None:
+        """Gives a dataset some parts of another."""
+        (self._datasets / target).mkdir(exist_ok=True)
+        for part in parts:
+            fresh = _beside(self._part(target, part))
+            shutil.copyfile(self._part(source, part), fresh)
+            fresh.replace(self._part(target, part))
 
-    def write_part(self, dataset: str, number: int, batch: pa.RecordBatch) -> None:
-        """Writes the attempts of document `number`, over any that an import left that was killed."""
-        self._write(self._part(dataset, number), pa.Table.from_batches([batch]))
+    def write_part(self, dataset: str, part: int, batches: Sequence[pa.RecordBatch]) -> None:
+        """Writes a part, over any of that name that an import left that was killed."""
+        self._write(self._part(dataset, part), pa.Table.from_batches(batches))
 
     def write_marks(self, dataset: str, duplicate: Flags, enrolled: Flags) -> None:
         """Writes bool[n] each over all attempts of the dataset."""
         marks = pa.table([pa.array(duplicate), pa.array(enrolled)], schema=_MARKS)
         self._write(self._datasets / dataset / "marks.parquet", marks)
 
-    def read_part(self, dataset: str, number: int, columns: list[str] | None = None) -> pa.Table:
-        """The attempts of document `number`; `duplicate` and `enrolled` are not filled in."""
-        return pq.read_table(self._part(dataset, number), columns=columns)
+    def read_part(self, dataset: str, part: int, columns: list[str] | None = None) -> pa.Table:
+        """The attempts of a part; `duplicate` and `enrolled` are not filled in."""
+        return pq.read_table(self._part(dataset, part), columns=columns)
 
-    def read(self, dataset: str, parts: int, trainable: bool) -> Iterator[pa.RecordBatch]:
-        """The attempts of the first `parts` documents in order, at most 8,192 a batch.
+    def read_documents(self, dataset: str, documents: Sequence[Document]) -> Iterator[tuple[Document, pa.Table]]:
+        """Each document's attempts, likewise; `documents` must be in order and hold all of a part or nothing."""
+        for part, together in groupby(documents, attrgetter("part")):
+            table, first = self.read_part(dataset, part), 0
+            for document in together:
+                yield document, table.slice(first, document.attempts)
+                first += document.attempts
+
+    def read(self, dataset: str, parts: Sequence[int], trainable: bool) -> Iterator[pa.RecordBatch]:
+        """The attempts of some parts in order, which must be all up to the last one, at most 8,192 a batch.
 
         Args:
             trainable: only valid, non-duplicate attempts of enrolled users.
         """
         marks = pq.read_table(self._datasets / dataset / "marks.parquet", schema=_MARKS)
         first = 0
-        for number in range(parts):
+        for number in parts:
             part = self.read_part(dataset, number)
             here = marks.slice(first, part.num_rows)
             first += part.num_rows
@@ -120,8 +131,8 @@ class Store:
     def _document(self, url: str) -> Path:
         return self._documents / sha256(url.encode()).hexdigest()
 
-    def _part(self, dataset: str, number: int) -> Path:
-        return self._datasets / dataset / f"part-{number:05d}.parquet"
+    def _part(self, dataset: str, part: int) -> Path:
+        return self._datasets / dataset / f"part-{part:05d}.parquet"
 
     @staticmethod
     def _write(path: Path, table: pa.Table) -> None:
@@ -139,6 +150,11 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+
+
+def parts_of(documents: Sequence[Document]) -> list[int]:
+    """The parts that documents lie in, in order."""
+    return sorted({document.part for document in documents})
 
 
 def find_duplicates(users: list[str | None], ids: np.ndarray[tuple[int], np.dtype[np.bytes_]]) -> Flags:

@@ -68,7 +68,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class _Typed:
-    """The valid attempts of one part: latencies and holds float32[m, L] in ms, unknown holds NaN."""
+    """The valid attempts of one document: latencies and holds float32[m, L] in ms, unknown holds NaN."""
 
     latency: Values
     hold: Values
@@ -81,10 +81,9 @@ def summarize(store: Store, dataset: Dataset) -> Summary:
     labelled = dataset.documents[0].user is not None
     typed: list[_Typed] = []
     days: list[dict[str, int]] = []
-    for document in dataset.documents:
-        part = store.read_part(dataset.id, document.number)
-        typed.append(_typed(part, dataset.phrase))
-        days.append(_days(part))
+    for _, table in store.read_documents(dataset.id, dataset.documents):
+        typed.append(_typed(table, dataset.phrase))
+        days.append(_days(table))
     everyone = _profile(typed)
     if not labelled:
         total: dict[str, int] = {}
@@ -100,9 +99,9 @@ def summarize(store: Store, dataset: Dataset) -> Summary:
     return Summary(everyone, users)
 
 
-def _typed(part: pa.Table, phrase: str) -> _Typed:
-    batches = part.combine_chunks().to_batches()
-    keystrokes = attempts.from_batch(batches[0] if batches else pa.RecordBatch.from_pylist([], part.schema))
+def _typed(table: pa.Table, phrase: str) -> _Typed:
+    batches = table.combine_chunks().to_batches()
+    keystrokes = attempts.from_batch(batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema))
     verdicts = attempts.judge(keystrokes, phrase)
     aligned = attempts.align(keystrokes, verdicts, phrase)
     latency = np.diff(aligned.pressed_at, axis=1, prepend=aligned.pressed_at[:, :1]) / 1e3
@@ -113,8 +112,8 @@ def _typed(part: pa.Table, phrase: str) -> _Typed:
     return _Typed(latency.astype(np.float32), hold.astype(np.float32), int((valid & backspace).sum()), int(valid.sum()))
 
 
-def _days(part: pa.Table) -> dict[str, int]:
-    moments = part["typed_at"].drop_null().to_numpy().astype("datetime64[us]").astype("datetime64[D]")
+def _days(table: pa.Table) -> dict[str, int]:
+    moments = table["typed_at"].drop_null().to_numpy().astype("datetime64[us]").astype("datetime64[D]")
     days, counts = np.unique(moments, return_counts=True)
     return dict(zip(np.datetime_as_string(days).tolist(), counts.tolist(), strict=True))
 

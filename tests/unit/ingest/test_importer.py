@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from services.ingest import part
 from services.ingest.catalogue import Catalogue, Dataset
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer, ImportLimits
-from services.ingest.store import Store
+from services.ingest.records import read_records
+from services.ingest.store import Store, parts_of
 
 LIMITS = FetchLimits(retries=0, connect_seconds=2, read_seconds=2)
 
@@ -97,9 +99,10 @@ def test_a_chain_is_followed_to_its_end(web: tuple[Path, str], run: Callable[...
         ("ada", 3, True),
         ("bob", 1, False),
     ]
-    rows = [row for batch in store.read(dataset.id, 2, trainable=False) for row in batch.to_pylist()]
+    parts = parts_of(dataset.documents)
+    rows = [row for batch in store.read(dataset.id, parts, trainable=False) for row in batch.to_pylist()]
     assert [row["attempt"] for row in rows] == [0, 1, 2, 3]
-    trainable = [row for batch in store.read(dataset.id, 2, trainable=True) for row in batch.to_pylist()]
+    trainable = [row for batch in store.read(dataset.id, parts, trainable=True) for row in batch.to_pylist()]
     assert {row["user"] for row in trainable} == {"ada"}
 
 
@@ -170,7 +173,8 @@ def test_copies_are_marked_within_a_user_and_across_users(
     document(folder, "bob", None, 30, 40, 50)
     dataset = run(url + "ada.json")
     assert [(row.duplicate_attempts, row.enrolled) for row in dataset.documents] == [(2, True), (1, True)]
-    marks = [row["duplicate"] for batch in store.read(dataset.id, 2, trainable=False) for row in batch.to_pylist()]
+    batches = store.read(dataset.id, parts_of(dataset.documents), trainable=False)
+    marks = [row["duplicate"] for batch in batches for row in batch.to_pylist()]
     assert marks == [False, True, False, True, True, False, False]
 
 
@@ -192,6 +196,7 @@ def test_an_import_killed_after_any_document_ends_with_the_same_fingerprint(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Store, "write_part", dies)
+    monkeypatch.setattr(part, "MOST_KEYSTROKES", 1)
     with pytest.raises(KeyboardInterrupt):
         run(url + "ada.json")
     (under_way,) = catalogue.under_way()
@@ -219,6 +224,25 @@ def test_two_callers_at_once_share_one_import(catalogue: Catalogue) -> None:
     second, starts_too = catalogue.open_import("u", "u", "hi", 2)
     assert first.id == second.id
     assert [starts, starts_too] == [True, False]
+
+
+def test_small_documents_share_a_part_and_large_ones_do_not(
+    web: tuple[Path, str], run: Callable[..., Dataset], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", "cat.json", 30)
+    document(folder, "cat", "dan.json", 40, 50, 60)
+    document(folder, "dan", None, 70, 80)
+    monkeypatch.setattr(part, "MOST_KEYSTROKES", 6)
+    dataset = run(url + "ada.json", min_attempts=1)
+    assert [row.part for row in dataset.documents] == [0, 0, 2, 3]
+    found = [(row.user, table.num_rows) for row, table in store.read_documents(dataset.id, dataset.documents)]
+    assert found == [("ada", 2), ("bob", 1), ("cat", 3), ("dan", 2)]
+    every = list(read_records(store, dataset, 0, 100))
+    assert [one.user for one in every] == ["ada"] * 4 + ["bob"] * 2 + ["cat"] * 6 + ["dan"] * 4
+    for first in range(len(every)):
+        assert list(read_records(store, dataset, first, 5)) == every[first : first + 5]
 
 
 # Lists

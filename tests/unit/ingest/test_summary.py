@@ -37,8 +37,9 @@ def summary(tmp_path: Path, *documents: tuple[str | None, list[Any]]) -> Summary
     for number, (user, typed) in enumerate(documents):
         content = {"attempts": typed} if user is None else {"user_label": user, "user_data": typed}
         document = parse_document(json.dumps(content).encode())
-        store.write_part("ds_1", number, to_batch(document, attempts.judge(document.keystrokes, PHRASE), 0))
-        rows.append(Document(number=number, user=user))
+        batch = to_batch(document, attempts.judge(document.keystrokes, PHRASE), 0)
+        store.write_part("ds_1", number, [batch])
+        rows.append(Document(number=number, part=number, user=user, attempts=batch.num_rows))
     return summarize(store, Dataset(id="ds_1", phrase=PHRASE, documents=rows))
 
 

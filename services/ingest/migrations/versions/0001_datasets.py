@@ -40,6 +40,7 @@ def upgrade() -> None:
         "documents",
         sa.Column("dataset_number", sa.Integer, sa.ForeignKey("datasets.number", ondelete="CASCADE"), primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("part", sa.Integer, nullable=False),
         sa.Column("url", sa.String, nullable=False),
         sa.Column("next_url", sa.String),
         sa.Column("user", sa.String),
