@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 from keyprint.errors import InvalidArgument, NotFound
 from services.ingest.fetch import Fetcher, without_credentials
-from services.ingest.parse import Document, parse_document
+from services.ingest.parse import Document, find_next, parse_document
 from services.ingest.store import Store
 
 Got = TypeVar("Got")
@@ -103,25 +103,26 @@ class Downloads:
         return fetched.content
 
     def chain(self, first: str) -> Iterator[Download]:
-        """The documents of a chain; while one is used the next is already on its way."""
+        """The documents of a chain; while one is read the next is already on its way."""
         url: str | None = first
-        coming = self._threads.submit(self._download, first, True)
+        coming = self._threads.submit(self._content, first)
         while url:
-            download = self._wait(url, coming)
-            url = download.following
+            here, content = url, self._wait(url, coming)
+            following = find_next(content)
+            url = urljoin(here, following) if following else None
             if url:
-                coming = self._threads.submit(self._download, url, True)
-            yield download
+                coming = self._threads.submit(self._content, url)
+            yield self._read(here, content, url)
 
     def each(self, urls: Sequence[str]) -> Iterator[Download]:
         """The documents of a list in its order, a few fetched at once."""
         left = iter(urls)
-        coming = deque((url, self._threads.submit(self._download, url, False)) for url in islice(left, AHEAD))
+        coming = deque((url, self._threads.submit(self._content, url)) for url in islice(left, AHEAD))
         while coming:
             url, first = coming.popleft()
-            download = self._wait(url, first)
-            coming.extend((url, self._threads.submit(self._download, url, False)) for url in islice(left, 1))
-            yield download
+            content = self._wait(url, first)
+            coming.extend((url, self._threads.submit(self._content, url)) for url in islice(left, 1))
+            yield self._read(url, content, None)
 
     def _wait(self, url: str, coming: Future[Got]) -> Got:
         while True:
@@ -133,8 +134,7 @@ class Downloads:
                     raise
                 self._check(url)
 
-    def _download(self, url: str, follows: bool) -> Download:
-        content = self._content(url)
+    def _read(self, url: str, content: bytes, following: str | None) -> Download:
         try:
             document = parse_document(content)
         except InvalidArgument as error:
@@ -142,7 +142,6 @@ class Downloads:
             self._store.forget(url)
             message = f"{without_credentials(url)} cannot be read. {error.message}"
             raise InvalidArgument(error.reason, message, "url") from None
-        following = urljoin(url, document.next) if follows and document.next else None
         return Download(url, following, sha256(content).hexdigest(), len(content), document)
 
     def _fetcher(self) -> Fetcher:

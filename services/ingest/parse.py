@@ -38,7 +38,14 @@ class _Typed(msgspec.Struct):
     next: str | None = None
 
 
+class _Chained(msgspec.Struct):
+    """The one thing of a document that is wanted before the rest is read."""
+
+    next: str | None = None
+
+
 _DECODER = msgspec.json.Decoder(_Typed)
+_NEXT_DECODER = msgspec.json.Decoder(_Chained)
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,14 @@ class Document:
     next: str | None
     characters: pa.StringArray
     keystrokes: Keystrokes
+
+
+def find_next(content: bytes) -> str | None:
+    """Where the chain goes on, told without reading the attempts; None at its end and where there is no telling."""
+    try:
+        return _NEXT_DECODER.decode(content).next
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def parse_document(content: bytes) -> Document:
@@ -122,13 +137,15 @@ def _no_document(expected: str) -> InvalidArgument:
 def _document(user: str | None, following: str | None, listed: list[list[Keystroke]], bad: list[bool]) -> Document:
     flat = list(chain.from_iterable(listed))
     lengths = np.fromiter(map(len, listed), np.int64, len(listed))
-    pressed_at, good = parse_times(list(map(attrgetter("typed_at"), flat)))
-    released_at, readable = _releases(list(map(attrgetter("released_at"), flat)))
+    pressed_at, good = parse_times([one.typed_at for one in flat])
+    released_at, readable = _releases([one.released_at for one in flat])
     good &= readable
     malformed = np.array(bad, np.bool_)
     malformed[np.repeat(np.arange(len(listed)), lengths)[~good]] = True
     keep = np.repeat(~malformed, lengths)
-    characters = pa.array(map(attrgetter("character"), flat), pa.string(), size=len(flat)).filter(pa.array(keep))
+    characters = pa.array([one.character for one in flat], pa.string())
+    if not keep.all():
+        characters = characters.filter(pa.array(keep))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.where(malformed, 0, lengths))])
     codes = attempts.encode_arrow(characters)
     return Document(

@@ -1,7 +1,6 @@
 """Files of the ingest service: the download cache, and each dataset's Parquet parts.
 
-    documents/<digest of URL>         a document as downloaded, decompressed
-    documents/<digest of URL>.json    what its server said of its state
+    documents/<digest of URL>         a document as downloaded, decompressed, after a line of what its server said of it
     uploads/<anything>/               documents that are just being sent
     datasets/<id>/part-00000.parquet  the attempts of whole documents in order, named by the number of the first one
     datasets/<id>/marks.parquet       of every attempt whether it repeats another and whether its user is enrolled
@@ -50,25 +49,25 @@ class Store:
 
     def cached(self, url: str) -> Content | None:
         """The document at `url` as it was downloaded; None if it was not."""
-        path = self._document(url)
         try:
-            about: dict[str, str] = json.loads(path.with_suffix(".json").read_text())
-            return Content(path.read_bytes(), **about)
+            about, _, content = self._document(url).read_bytes().partition(b"\n")
         except FileNotFoundError:
             return None
+        return Content(content, **json.loads(about))
 
     def cache(self, url: str, download: Content) -> None:
         """Keeps a download."""
         path = self._document(url)
         about = json.dumps({"etag": download.etag, "last_modified": download.last_modified})
-        # A document counts as cached when both are there.
-        _replace(path.with_suffix(".json"), about.encode())
-        _replace(path, download.content)
+        fresh = _beside(path)
+        with fresh.open("wb") as file:
+            file.write(about.encode() + b"\n")
+            file.write(download.content)
+        fresh.replace(path)
 
     def forget(self, url: str) -> None:
         """Drops a download."""
-        for path in (self._document(url), self._document(url).with_suffix(".json")):
-            path.unlink(missing_ok=True)
+        self._document(url).unlink(missing_ok=True)
 
     @contextmanager
     def receiving(self) -> Iterator[Path]:
@@ -140,12 +139,6 @@ class Store:
         fresh = _beside(path)
         pq.write_table(table, fresh, compression="zstd")
         fresh.replace(path)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    fresh = _beside(path)
-    fresh.write_bytes(content)
-    fresh.replace(path)
 
 
 def _beside(path: Path) -> Path:
