@@ -46,6 +46,7 @@ def main() -> None:
     # As the service does it.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     if wanted.url:
         print(json.dumps(import_once(wanted.url)))
         return

@@ -38,9 +38,11 @@ def main() -> None:
     server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR)
     servicer = IngestServicer(catalogue, store, uploads, queue)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
-    # Imports make objects by the million that live for a moment; the collector is to look through these alone.
+    # Imports make objects by the million that live for a moment; the collector is to look through these alone, and
+    # not after every few hundred of them.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     server.run(settings.grace_seconds)
     logging.shutdown()
     # An import may be in the middle of a slow download; it goes on at the next start.

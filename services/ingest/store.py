@@ -32,6 +32,9 @@ from services.ingest.catalogue import Document
 from services.ingest.fetch import Content
 
 BATCH_ROWS = 8192
+_REPEATING = ["user", "character.list.element", "reason"]
+"""Columns of few values.  Looking for repetition in times and ids costs more than writing them."""
+
 _MARKS = pa.schema([("duplicate", pa.bool_()), ("enrolled", pa.bool_())])
 
 
@@ -137,7 +140,7 @@ class Store:
     def _write(path: Path, table: pa.Table) -> None:
         path.parent.mkdir(exist_ok=True)
         fresh = _beside(path)
-        pq.write_table(table, fresh, compression="zstd")
+        pq.write_table(table, fresh, compression="zstd", use_dictionary=_REPEATING)
         fresh.replace(path)
 
 
