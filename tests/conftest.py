@@ -13,11 +13,16 @@ from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, Thread
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from keyprint import processes, simulate
 from keyprint.addresses import Address, free_address
 from keyprint.attempts import DEFAULT_PHRASE
+
+# Machines are shared: how long an example takes says nothing.
+hypothesis.settings.register_profile("keyprint", deadline=None)
+hypothesis.settings.load_profile("keyprint")
 
 Serve = Callable[[Callable[..., BaseHTTPRequestHandler]], AbstractContextManager[str]]
 
