@@ -23,6 +23,8 @@ def main() -> None:
     """Builds everything once and serves until SIGTERM or SIGINT."""
     settings = IngestSettings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # It tells of each retry with the whole URL, and a URL may hold credentials.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     home = (settings.home / "ingest").resolve()
     home.mkdir(parents=True, exist_ok=True)
     catalogue = Catalogue(settings.ingest_database or f"sqlite:///{home / 'catalogue.db'}")

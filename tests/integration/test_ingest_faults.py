@@ -56,7 +56,7 @@ class Faulty(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
-        kind, _, rest = self.path.strip("/").partition("/")
+        kind, _, rest = self.path.partition("?")[0].strip("/").partition("/")
         try:
             if kind == "good":
                 self._send(document("ann", f"/{rest}"))
@@ -235,6 +235,18 @@ def test_a_chain_that_goes_wrong_keeps_exactly_what_was_read(ingest: IngestClien
     assert (dataset.documents, dataset.attempts, dataset.valid_attempts) == (1, EACH, EACH)
     assert [one.user for one in dataset.user_statistics] == ["ann"]
     assert len(ingest.list_records(dataset.id, 1000)) == 2 * EACH
+
+
+@pytest.mark.parametrize("fault", ["reset", "missing", "busy", "loop", "page"])
+def test_credentials_reach_no_log_no_error_and_no_listing(
+    ingest: IngestClient, web: str, home: Path, fault: str
+) -> None:
+    url = f"{web}/{fault}?token=sesame".replace("//", "//ann:sesame@")
+    dataset = imported(ingest, url, "hi")
+    assert dataset.error.reason == FAULTS[fault]
+    assert "sesame" not in str(dataset)
+    assert not any("sesame" in str(one) for one in ingest.list_datasets())
+    assert "sesame" not in (home / "ingest.log").read_text()
 
 
 def test_the_service_still_does_its_work_after_all_that(ingest: IngestClient, web: str, tmp_path: Path) -> None:
