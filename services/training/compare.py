@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keyprint import package
-from keyprint.errors import FailedPrecondition
+from keyprint.errors import FailedPrecondition, NotFound
 from keyprint.features import feature_set
 from keyprint.graph import Graph
 from services.training.dataset import Trainable
@@ -61,7 +62,12 @@ class Comparer:
     def compare(self, holdout: Trainable) -> list[Row]:
         """A row for every model, best first."""
         digest = _digest(holdout)
-        rows = sorted((self._row(model, holdout, digest) for model in self._models.all()), key=lambda row: row.rank)
+        rows = []
+        for model in self._models.all():
+            # Somebody may delete it while the others are evaluated.
+            with suppress(NotFound):
+                rows.append(self._row(model, holdout, digest))
+        rows.sort(key=lambda row: row.rank)
         if not rows or rows[0].evaluation is None:
             return rows
         best = rows[0]

@@ -12,8 +12,9 @@ import bentoml
 
 # The public functions take a store, and only this module names its class.
 from bentoml._internal.models import ModelStore
-from bentoml.exceptions import NotFound
+from bentoml.exceptions import NotFound as BentoNotFound
 
+from keyprint.errors import NotFound
 from services.training.tables import Model
 
 
@@ -32,12 +33,22 @@ class Store:
         return self.directory(name, version)
 
     def directory(self, name: str, version: int) -> Path:
-        """Where a model's files are."""
-        return Path(bentoml.models.get(f"{name}:{version}", _model_store=self._store).path)
+        """Where a model's files are.
+
+        Raises:
+            NotFound: it was just deleted.
+        """
+        return Path(self._get(name, version).path)
+
+    def _get(self, name: str, version: int) -> bentoml.Model:
+        try:
+            return bentoml.models.get(f"{name}:{version}", _model_store=self._store)
+        except BentoNotFound:
+            raise NotFound("MODEL_NOT_FOUND", f"There is no model {name}@{version} any more.", "model") from None
 
     def delete(self, name: str, version: int) -> None:
         """Deletes a model, if there is one."""
-        with suppress(NotFound):
+        with suppress(BentoNotFound):
             bentoml.models.delete(f"{name}:{version}", _model_store=self._store)
 
     def keep_only(self, models: list[Model]) -> None:
@@ -55,6 +66,5 @@ class Store:
         """
         with tempfile.TemporaryDirectory(prefix="keyprint-export-") as folder:
             path = Path(folder) / "model.tar"
-            tag = f"{name}:{version}"
-            bentoml.models.export_model(tag, str(path), output_format="tar", _model_store=self._store)
+            self._get(name, version).export(str(path), output_format="tar")
             yield path

@@ -9,6 +9,7 @@ import bentoml
 import pytest
 
 from keyprint import package
+from keyprint.errors import NotFound
 from services.training.store import Store
 from services.training.tables import Model
 
@@ -65,3 +66,11 @@ def test_models_that_the_tables_do_not_know_are_swept_out(store: Store, made: Pa
     store.keep_only([Model(name="ada", version=1)])
     assert kept.exists()
     assert not lost.exists()
+
+
+def test_a_model_that_is_gone_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFound) as caught:
+        store.directory("ada", 1)
+    assert caught.value.reason == "MODEL_NOT_FOUND"
+    with pytest.raises(NotFound), store.exported("ada", 1):
+        pytest.fail("there is nothing to read")

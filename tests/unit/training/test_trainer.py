@@ -235,3 +235,9 @@ def test_what_cannot_be_compared_says_why(
     assert row.error
     assert row.error.reason == reason
     assert row.evaluation is None
+
+
+def test_a_model_that_was_just_deleted_is_left_out(house: tuple[Models, Store, Model]) -> None:
+    models, store, _ = house
+    store.delete("ada", 1)
+    assert Comparer(models, store).compare(typing()) == []
