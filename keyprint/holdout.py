@@ -30,6 +30,12 @@ def check_share(share: float) -> float:
     return share
 
 
+def size(count: int, share: float) -> int:
+    """How many of `count` attempts, two or more, are held out: ⌈share · count⌉, and at least one on each side."""
+    # The product of a share and a count may land a hair above the whole number that was meant.
+    return min(max(math.ceil(round(share * count, 9)), 1), count - 1)
+
+
 def choose(
     users: Sequence[str], typed_at: npt.NDArray[np.int64], share: float, split: Split = "late", seed: int = 0
 ) -> npt.NDArray[np.bool_]:
@@ -58,8 +64,7 @@ def choose(
             raise FailedPrecondition(
                 "NOT_ENOUGH_ATTEMPTS", f"User {str(label)!r} has a single attempt; a hold-out needs two.", "dataset"
             )
-        # The product of a share and a count may land a hair above the whole number that was meant.
-        count = min(max(math.ceil(round(share * len(rows), 9)), 1), len(rows) - 1)
+        count = size(len(rows), share)
         if split == "late":
             order = rows[np.argsort(typed_at[rows], kind="stable")]
         else:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from keyprint import arrow, attempts
 from keyprint.attempts import Aligned
 from keyprint.errors import FailedPrecondition
-from keyprint.holdout import Split, choose
+from keyprint.holdout import Split, choose, size
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
 READABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
@@ -88,6 +88,27 @@ def check(dataset: ingest_pb2.Dataset) -> None:
                 "import the source with a larger min_attempts.",
                 "dataset",
             )
+
+
+def check_holdout(dataset: ingest_pb2.Dataset, share: float) -> None:
+    """Nothing, if a hold-out of this share leaves something to calibrate on: two attempts of somebody.
+
+    Raises:
+        FailedPrecondition: it leaves everybody a single attempt.
+    """
+    counts = [one.valid_attempts - one.duplicate_attempts for one in dataset.user_statistics if one.enrolled]
+    if all(count - size(count, share) < FEWEST_ATTEMPTS for count in counts):
+        raise nothing_to_calibrate_on(share)
+
+
+def nothing_to_calibrate_on(share: float) -> FailedPrecondition:
+    """What is wrong with a hold-out that leaves everybody a single attempt."""
+    return FailedPrecondition(
+        "NOT_ENOUGH_ATTEMPTS",
+        f"A hold-out of {share:g} leaves every user a single attempt, and calibration needs two; make it smaller, "
+        "or give more attempts.",
+        "holdout",
+    )
 
 
 def _state(dataset: ingest_pb2.Dataset) -> str:

@@ -66,7 +66,9 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self, request: training_pb2.CreateTrainingJobRequest, context: grpc.ServicerContext
     ) -> training_pb2.TrainingJob:
         asked = requests.asked(request)
-        dataset.check(self._ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=asked.dataset)))
+        about = self._ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=asked.dataset))
+        dataset.check(about)
+        dataset.check_holdout(about, asked.holdout)
         job, is_new = self._jobs.open(asked, request.request_id, request.new_version)
         if is_new:
             self._queue.put(job.id)

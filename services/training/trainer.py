@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from keyprint import package
-from keyprint.errors import FailedPrecondition, Internal
+from keyprint.errors import Internal
 from keyprint.features import FeatureSet, Matrix, feature_set
 from keyprint.graph import Graph
 from keyprint.holdout import choose
 from services.training.calibrate import softmax, temperature, thresholds
-from services.training.dataset import Trainable, select
+from services.training.dataset import Trainable, nothing_to_calibrate_on, select
 from services.training.evaluate import evaluate
 from services.training.learners import learner
 from services.training.learners.learner import Examples, Fitted, Labels, Learner, Step
@@ -54,7 +54,7 @@ def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
     the model that saw all of them.  The hold-out takes part in none of it.
 
     Raises:
-        FailedPrecondition: the hold-out cannot be chosen.
+        FailedPrecondition: the hold-out cannot be chosen, or leaves nothing to calibrate on.
         Internal: the graph does not answer as the source estimator does.
     """
     held_out = data.held_out(order.holdout, order.split, order.seed)
@@ -135,24 +135,20 @@ class _Fit:
 
 def _calibrate(fit: _Fit, known: Trainable, truth: Labels, tell: Tell) -> tuple[float, package.Thresholds]:
     """The temperature, and the thresholds at it."""
-    apart = _apart(known)
+    apart = _apart(known, fit.order.holdout)
     probe = fit(known.only(~apart), truth[~apart], _CALIBRATING, tell)
     logits = probe.logits(fit.features.compute(select(known.attempts, apart), fit.release_times))
     degrees = temperature(logits, truth[apart])
     return degrees, thresholds(softmax(logits, degrees), truth[apart])
 
 
-def _apart(known: Trainable) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _apart(known: Trainable, share: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """bool[n]: the last tenth of each user's attempts; nothing of users with a single one, which the fit needs."""
-    users, owner, counts = np.unique(known.users, return_inverse=True, return_counts=True)
+    _, owner, counts = np.unique(known.users, return_inverse=True, return_counts=True)
     several = counts[owner] > 1
     if not several.any():
-        raise FailedPrecondition(
-            "NOT_ENOUGH_ATTEMPTS",
-            f"Every one of the {len(users)} users has a single attempt outside of the hold-out, and calibration needs "
-            "two; make the hold-out smaller or give more attempts.",
-            "dataset",
-        )
+        # The dataset was resumed since the request was checked.
+        raise nothing_to_calibrate_on(share)
     apart = np.zeros(len(owner), np.bool_)
     typed_at = known.attempts.pressed_at[several, 0]
     apart[several] = choose(known.users[several].tolist(), typed_at, CALIBRATION_SHARE, "late", CALIBRATION_SEED)

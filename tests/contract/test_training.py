@@ -247,6 +247,7 @@ def test_a_running_job_is_cancelled_for_real_and_frees_its_name(
         ({"holdout": 0.0}, errors.InvalidArgument, "HOLDOUT_OUT_OF_RANGE", "holdout"),
         ({"holdout": 1.0}, errors.InvalidArgument, "HOLDOUT_OUT_OF_RANGE", "holdout"),
         ({"params": {"nope": 1}}, errors.InvalidArgument, "PARAMETER_INVALID", "params.nope"),
+        ({"holdout": 0.999}, errors.FailedPrecondition, "NOT_ENOUGH_ATTEMPTS", "holdout"),
     ],
 )
 def test_what_is_wrong_is_refused_and_leaves_nothing(

@@ -98,3 +98,15 @@ def test_a_dataset_that_nothing_can_learn_from_is_refused(changes: dict[str, Any
     with pytest.raises(FailedPrecondition, match=says) as caught:
         dataset.check(a_dataset(**changes))
     assert (caught.value.reason, caught.value.field) == (reason, "dataset")
+
+
+@pytest.mark.parametrize(("share", "refused"), [(0.2, False), (0.5, False), (0.7, True), (0.99, True)])
+def test_a_holdout_that_leaves_nothing_to_calibrate_on_is_refused(share: float, refused: bool) -> None:
+    """Four attempts and two that count: of the four, two must be left."""
+    about = a_dataset()
+    if not refused:
+        dataset.check_holdout(about, share)
+        return
+    with pytest.raises(FailedPrecondition) as caught:
+        dataset.check_holdout(about, share)
+    assert (caught.value.reason, caught.value.field) == ("NOT_ENOUGH_ATTEMPTS", "holdout")

@@ -152,7 +152,7 @@ def test_a_user_with_one_attempt_left_is_learnt_all_the_same(order: Order) -> No
 def test_nothing_to_calibrate_on_is_told(order: Order) -> None:
     with pytest.raises(FailedPrecondition, match="single attempt") as caught:
         train(order, typing(each=2))
-    assert (caught.value.reason, caught.value.field) == ("NOT_ENOUGH_ATTEMPTS", "dataset")
+    assert (caught.value.reason, caught.value.field) == ("NOT_ENOUGH_ATTEMPTS", "holdout")
 
 
 # Comparison
