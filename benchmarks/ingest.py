@@ -33,36 +33,39 @@ from services.ingest.importer import Importer
 from services.ingest.parse import parse_document, to_batch
 from services.ingest.store import Store
 
-USERS, MANY_USERS, ATTEMPTS = 40, 400, 60
+USERS, MANY_USERS, ATTEMPTS = 40, 400, 300
 TURNS = 5
+PARSED = 10
+"""Documents that an import is compared on with parsing alone, few so as to leave its peak of memory alone."""
 
 
 def main() -> None:
     """Runs every measurement; with --import, one import alone, for its memory."""
     parser = argparse.ArgumentParser()
     parser.add_argument("documents", nargs="*", type=Path, metavar="DOCUMENT")
-    parser.add_argument("--import", dest="url", help=argparse.SUPPRESS)
+    parser.add_argument("--import", dest="importing", nargs=2, help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     # As the service does it.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-    if wanted.url:
-        print(json.dumps(import_once(wanted.url)))
+    if wanted.importing:
+        url, directory = wanted.importing
+        print(json.dumps(import_once(url, Path(directory))))
         return
     with tempfile.TemporaryDirectory() as folder:
         few, many = Path(folder) / "few", Path(folder) / "many"
         for directory, users in ((few, USERS), (many, MANY_USERS)):
             list(simulate.write(directory, users, ATTEMPTS, DEFAULT_PHRASE, press_only=True))
         contents = [path.read_bytes() for path in sorted(few.glob("user_*.json"))]
-        parsing = compare(f"{USERS} made-up typists", contents)
+        compare(f"{USERS} made-up typists", contents)
         for path in wanted.documents:
             compare(path.name, [path.read_bytes()])
-        imports(few, many, parsing)
+        imports(few, many)
 
 
-def compare(name: str, contents: list[bytes]) -> float:
-    """Document to features, both ways in turns; gives the seconds per keystroke of ours."""
+def compare(name: str, contents: list[bytes]) -> None:
+    """Document to features, both ways in turns."""
     keystrokes = sum(len(parse_document(content).keystrokes.pressed_at) for content in contents)
     same(contents[0])
     ours, theirs = [], []
@@ -72,7 +75,6 @@ def compare(name: str, contents: list[bytes]) -> float:
     ratio = statistics.median(slow / fast for slow, fast in zip(theirs, ours, strict=True))
     cost = statistics.median(ours) / keystrokes
     print(f"document to features, {name}: {ratio:.1f} x the baseline, {cost * 1e9:,.0f} ns per keystroke")
-    return cost
 
 
 def features(content: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
@@ -96,7 +98,7 @@ def timed(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def imports(few: Path, many: Path, parsing: float) -> None:
+def imports(few: Path, many: Path) -> None:
     """Whole imports over HTTP, each in a process of its own."""
     address = free_address()
     command = [sys.executable, "-m", "http.server", "--bind", address.host, str(address.port)]
@@ -108,17 +110,18 @@ def imports(few: Path, many: Path, parsing: float) -> None:
             found = {}
             for directory in (few, many):
                 first = min(directory.glob("user_*.json")).name
-                runs = [run(f"{address.url}{directory.name}/{first}") for _ in range(3)]
+                runs = [run(f"{address.url}{directory.name}/{first}", directory) for _ in range(TURNS)]
                 found[directory] = {key: statistics.median(one[key] for one in runs) for key in runs[0]}
                 shown = found[directory]
+                cost = shown["seconds"] / shown["keystrokes"] * 1e9
                 print(
                     f"import of {directory.name}: {shown['keystrokes']:,.0f} keystrokes in {shown['seconds']:.2f} s, "
-                    f"{shown['seconds'] / shown['keystrokes'] * 1e9:,.0f} ns per keystroke, peak {shown['peak']:.0f} MB"
+                    f"{cost:,.0f} ns per keystroke, peak {shown['peak']:.0f} MB, "
+                    f"{shown['ratio']:.2f} of the speed of parsing alone"
                 )
         finally:
             server.terminate()
     costs = {directory: one["seconds"] / one["keystrokes"] for directory, one in found.items()}
-    print(f"import against parsing alone: {parsing / costs[many]:.2f} of its speed")
     print(f"cost per keystroke, {MANY_USERS} users against {USERS}: {costs[many] / costs[few]:.2f}")
     print(f"peak memory, {MANY_USERS} users against {USERS}: {found[many]['peak'] / found[few]['peak']:.2f}")
 
@@ -133,15 +136,20 @@ def wait_for(url: str) -> None:
             time.sleep(0.1)
 
 
-def run(url: str) -> dict[str, float]:
+def run(url: str, directory: Path) -> dict[str, float]:
     """One import in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.ingest", "--import", url]
+    command = [sys.executable, "-m", "benchmarks.ingest", "--import", url, str(directory)]
     found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return found
 
 
-def import_once(url: str) -> dict[str, float]:
-    """Imports a chain into a new catalogue; gives keystrokes, seconds and the process's peak in MB."""
+def import_once(url: str, directory: Path) -> dict[str, float]:
+    """Imports a chain into a new catalogue, and parses some of its documents before and after.
+
+    Gives keystrokes, seconds, the process's peak in MB, and the speed of the import as a share of that of parsing.
+    """
+    parse_some(directory)
+    before = parse_some(directory)
     with tempfile.TemporaryDirectory() as folder:
         catalogue = Catalogue(f"sqlite:///{folder}/catalogue.db")
         importer = Importer(catalogue, Store(Path(folder)), lambda: Fetcher(Guard(["127.0.0.0/8"]), FetchLimits()))
@@ -155,7 +163,18 @@ def import_once(url: str) -> dict[str, float]:
         keystrokes = sum(document.keystrokes for document in dataset.documents)
         catalogue.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"keystrokes": keystrokes, "seconds": seconds, "peak": peak}
+    parsing = (before + parse_some(directory)) / 2
+    return {"keystrokes": keystrokes, "seconds": seconds, "peak": peak, "ratio": parsing / (seconds / keystrokes)}
+
+
+def parse_some(directory: Path) -> float:
+    """Seconds per keystroke from document to features."""
+    contents = [path.read_bytes() for path in sorted(directory.glob("user_*.json"))[:PARSED]]
+    keystrokes = sum(len(parse_document(content).keystrokes.pressed_at) for content in contents)
+    began = time.monotonic()
+    for content in contents:
+        features(content)
+    return (time.monotonic() - began) / keystrokes
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 from keyprint.errors import InvalidArgument, NotFound
 from services.ingest.fetch import Fetcher, without_credentials
-from services.ingest.parse import Document, find_next, parse_document
+from services.ingest.parse import Decoded, Document, decode, to_document
 from services.ingest.store import Store
 
 Got = TypeVar("Got")
@@ -48,6 +48,14 @@ class Download:
     digest: str
     size: int
     document: Document
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A document's bytes and their SHA-256, which the thread that fetched them takes beside everything else."""
+
+    content: bytes
+    digest: str
 
 
 class Downloads:
@@ -89,6 +97,10 @@ class Downloads:
         """
         return self._wait(url, self._threads.submit(self._content, url))
 
+    def _fetch(self, url: str) -> Fetched:
+        content = self._content(url)
+        return Fetched(content, sha256(content).hexdigest())
+
     def _content(self, url: str) -> bytes:
         cached = self._store.cached(url)
         if url.startswith(UPLOAD):
@@ -105,24 +117,25 @@ class Downloads:
     def chain(self, first: str) -> Iterator[Download]:
         """The documents of a chain; while one is read the next is already on its way."""
         url: str | None = first
-        coming = self._threads.submit(self._content, first)
+        coming = self._threads.submit(self._fetch, first)
         while url:
-            here, content = url, self._wait(url, coming)
-            following = find_next(content)
-            url = urljoin(here, following) if following else None
+            here, fetched = url, self._wait(url, coming)
+            decoded = self._decode(here, fetched)
+            url = urljoin(here, decoded.next) if decoded.next else None
             if url:
-                coming = self._threads.submit(self._content, url)
-            yield self._read(here, content, url)
+                coming = self._threads.submit(self._fetch, url)
+            yield Download(here, url, fetched.digest, len(fetched.content), to_document(decoded))
 
     def each(self, urls: Sequence[str]) -> Iterator[Download]:
         """The documents of a list in its order, a few fetched at once."""
         left = iter(urls)
-        coming = deque((url, self._threads.submit(self._content, url)) for url in islice(left, AHEAD))
+        coming = deque((url, self._threads.submit(self._fetch, url)) for url in islice(left, AHEAD))
         while coming:
             url, first = coming.popleft()
-            content = self._wait(url, first)
-            coming.extend((url, self._threads.submit(self._content, url)) for url in islice(left, 1))
-            yield self._read(url, content, None)
+            fetched = self._wait(url, first)
+            coming.extend((url, self._threads.submit(self._fetch, url)) for url in islice(left, 1))
+            document = to_document(self._decode(url, fetched))
+            yield Download(url, None, fetched.digest, len(fetched.content), document)
 
     def _wait(self, url: str, coming: Future[Got]) -> Got:
         while True:
@@ -134,15 +147,14 @@ class Downloads:
                     raise
                 self._check(url)
 
-    def _read(self, url: str, content: bytes, following: str | None) -> Download:
+    def _decode(self, url: str, fetched: Fetched) -> Decoded:
         try:
-            document = parse_document(content)
+            return decode(fetched.content)
         except InvalidArgument as error:
             # What is no document now may be one tomorrow.
             self._store.forget(url)
             message = f"{without_credentials(url)} cannot be read. {error.message}"
             raise InvalidArgument(error.reason, message, "url") from None
-        return Download(url, following, sha256(content).hexdigest(), len(content), document)
 
     def _fetcher(self) -> Fetcher:
         if not hasattr(self._sessions, "fetcher"):

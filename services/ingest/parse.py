@@ -38,14 +38,24 @@ class _Typed(msgspec.Struct):
     next: str | None = None
 
 
-class _Chained(msgspec.Struct):
-    """The one thing of a document that is wanted before the rest is read."""
-
-    next: str | None = None
-
-
 _DECODER = msgspec.json.Decoder(_Typed)
-_NEXT_DECODER = msgspec.json.Decoder(_Chained)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A document whose attempts are told apart and not read yet.
+
+    Attributes:
+        user: who typed; None in an unlabelled document.
+        next: where the chain goes on, relative to this document; None at its end.
+        attempts: their keystrokes.
+        malformed: of each attempt whether it cannot be read; such ones have no keystrokes.
+    """
+
+    user: str | None
+    next: str | None
+    attempts: list[list[Keystroke]]
+    malformed: list[bool]
 
 
 @dataclass(frozen=True)
@@ -65,16 +75,17 @@ class Document:
     keystrokes: Keystrokes
 
 
-def find_next(content: bytes) -> str | None:
-    """Where the chain goes on, told without reading the attempts; None at its end and where there is no telling."""
-    try:
-        return _NEXT_DECODER.decode(content).next
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
 def parse_document(content: bytes) -> Document:
-    """Reads one document; an attempt that cannot be read is malformed and leaves the others alone.
+    """Reads one document.
+
+    Raises:
+        InvalidArgument: the content is not JSON, or no document.
+    """
+    return to_document(decode(content))
+
+
+def decode(content: bytes) -> Decoded:
+    """Reads JSON; an attempt that cannot be read is malformed and leaves the others alone.
 
     Raises:
         InvalidArgument: the content is not JSON, or no document.
@@ -84,13 +95,13 @@ def parse_document(content: bytes) -> Document:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _leniently(content)
     if isinstance(typed.user_data, list) and isinstance(typed.user_label, str) and typed.attempts is msgspec.UNSET:
-        return _document(_label(typed.user_label), typed.next, typed.user_data, [False] * len(typed.user_data))
+        return Decoded(_label(typed.user_label), typed.next, typed.user_data, [False] * len(typed.user_data))
     if isinstance(typed.attempts, list) and typed.user_data is typed.user_label is msgspec.UNSET:
-        return _document(None, typed.next, typed.attempts, [False] * len(typed.attempts))
+        return Decoded(None, typed.next, typed.attempts, [False] * len(typed.attempts))
     raise _no_document("an object with user_label and user_data, or with attempts")
 
 
-def _leniently(content: bytes) -> Document:
+def _leniently(content: bytes) -> Decoded:
     """Reads what the typed decoder refuses: one wrong keystroke must not cost its whole document."""
     try:
         found = json.loads(content)
@@ -106,7 +117,7 @@ def _leniently(content: bytes) -> Document:
     if not isinstance(listed, list) or (not labelled and ("user_data" in found or "user_label" in found)):
         raise _no_document("an object with user_label and user_data, or with attempts, each a list")
     read = [_attempt(one) for one in listed]
-    return _document(
+    return Decoded(
         _label(found.get("user_label")) if labelled else None,
         following,
         [one or [] for one in read],
@@ -134,23 +145,23 @@ def _no_document(expected: str) -> InvalidArgument:
     return InvalidArgument("NOT_A_DOCUMENT", f"The JSON is no typing document: it needs {expected}.")
 
 
-def _document(user: str | None, following: str | None, listed: list[list[Keystroke]], bad: list[bool]) -> Document:
-    flat = list(chain.from_iterable(listed))
-    lengths = np.fromiter(map(len, listed), np.int64, len(listed))
+def to_document(decoded: Decoded) -> Document:
+    """Reads the attempts."""
+    flat = list(chain.from_iterable(decoded.attempts))
+    lengths = np.fromiter(map(len, decoded.attempts), np.int64, len(decoded.attempts))
     pressed_at, good = parse_times([one.typed_at for one in flat])
     released_at, readable = _releases([one.released_at for one in flat])
     good &= readable
-    malformed = np.array(bad, np.bool_)
-    malformed[np.repeat(np.arange(len(listed)), lengths)[~good]] = True
+    malformed = np.array(decoded.malformed, np.bool_)
+    malformed[np.repeat(np.arange(len(malformed)), lengths)[~good]] = True
     keep = np.repeat(~malformed, lengths)
     characters = pa.array([one.character for one in flat], pa.string())
     if not keep.all():
         characters = characters.filter(pa.array(keep))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.where(malformed, 0, lengths))])
     codes = attempts.encode_arrow(characters)
-    return Document(
-        user, following, characters, Keystrokes(offsets, codes, pressed_at[keep], released_at[keep], malformed)
-    )
+    keystrokes = Keystrokes(offsets, codes, pressed_at[keep], released_at[keep], malformed)
+    return Document(decoded.user, decoded.next, characters, keystrokes)
 
 
 def _releases(texts: list[str | None]) -> tuple[Times, Flags]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyprint.attempts import BACKSPACE, UNKNOWN_TIME, encode
-from services.ingest.parse import find_next, parse_document
+from services.ingest.parse import parse_document
 
 MOMENTS = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1))
 CHARACTERS = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from([BACKSPACE, "[shift]"]))
@@ -68,7 +68,6 @@ def test_a_document_is_read_as_it_was_meant(
     text = json.dumps(content | {"next": following}, ensure_ascii=escaped).encode()
     document = parse_document(text)
     assert (document.user, document.next) == (user, following)
-    assert find_next(text) == following
     keystrokes = document.keystrokes
     assert not keystrokes.malformed.any()
     meant = [one for _, attempt in typed for one in attempt]
