@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
+from sklearn import metrics
 
 Probabilities = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Truth = npt.NDArray[np.int64]
@@ -16,9 +17,7 @@ Rates = npt.NDArray[np.float64]
 
 DET_POINTS = 200
 CALIBRATION_BINS = 15
-
-_SMALLEST = 1e-15
-"""A probability below this counts as this, so that one certain mistake does not make the log loss infinite."""
+TOP = 3
 
 
 @dataclass(frozen=True)
@@ -81,22 +80,18 @@ def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str]) 
         labels: K users.
     """
     scores = np.asarray(probabilities, np.float64)
+    # They are float32 mostly, and scikit-learn wants sums of 1 to more places than these have.
+    scores = scores / scores.sum(axis=1, keepdims=True)
     best = scores.argmax(axis=1)
     right = best == truth
-    users = len(labels)
-    confusion = np.bincount(truth * users + best, minlength=users * users).reshape(users, users)
-    support, given, hits = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
-    precision, recall = _ratio(hits, given), _ratio(hits, support)
-    f1 = _ratio(2 * hits, given + support)
+    everyone = range(len(labels))
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        truth, best, labels=everyone, zero_division=0.0
+    )
     present = support > 0
-    rates = np.array([_user_eer(scores[:, one], truth == one) for one in range(users)])
+    claimed = np.eye(len(labels), dtype=np.bool_)[truth]
+    rates = np.array([_user_eer(scores[:, one], claimed[:, one]) for one in everyone])
     low, high = _interval(int(right.sum()), len(truth))
-    own = scores[np.arange(len(truth)), truth]
-    # Of candidates as probable as the true one, those that stand before it come first.
-    ahead = (scores > own[:, None]).sum(axis=1)
-    ahead += ((scores == own[:, None]) & (np.arange(users) < truth[:, None])).sum(axis=1)
-    claimed = np.zeros_like(scores, np.bool_)
-    claimed[np.arange(len(truth)), truth] = True
     return Evaluation(
         attempts=len(truth),
         accuracy=float(right.mean()),
@@ -105,15 +100,15 @@ def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str]) 
         macro_precision=float(precision[present].mean()),
         macro_recall=float(recall[present].mean()),
         macro_f1=float(f1[present].mean()),
-        log_loss=float(-np.log(np.maximum(own, _SMALLEST)).mean()),
-        top3_accuracy=float((ahead < 3).mean()),
+        log_loss=float(metrics.log_loss(truth, scores, labels=everyone)),
+        top3_accuracy=_top(scores, truth),
         calibration_error=_calibration_error(scores.max(axis=1), right),
         equal_error_rate=float(rates[present].mean()),
         users=tuple(
             UserEvaluation(label, float(precision[one]), float(recall[one]), int(support[one]), float(rates[one]))
             for one, label in enumerate(labels)
         ),
-        confusion=tuple(confusion.ravel().tolist()),
+        confusion=tuple(metrics.confusion_matrix(truth, best, labels=everyone).ravel().tolist()),
         det=_det(scores[claimed], scores[~claimed]),
     )
 
@@ -149,11 +144,12 @@ def error_rates(genuine: Rates, impostor: Rates) -> tuple[Rates, Rates, Rates]:
         FAR falling, FRR rising and the threshold rising, one longer than there are distinct scores: a claim is
         accepted when its score reaches the threshold, and the last threshold accepts nothing.
     """
-    scores = np.unique(np.concatenate([genuine, impostor]))
-    thresholds = np.append(scores, np.nextafter(scores[-1], np.inf))
-    rejected = np.searchsorted(np.sort(genuine), thresholds, side="left") / len(genuine)
-    accepted = 1 - np.searchsorted(np.sort(impostor), thresholds, side="left") / len(impostor)
-    return accepted, rejected, thresholds
+    scores = np.concatenate([genuine, impostor])
+    genuinely = np.arange(len(scores)) < len(genuine)
+    accepted, recognised, thresholds = metrics.roc_curve(genuinely, scores, drop_intermediate=False)
+    # The highest threshold stands for one above every score, where scikit-learn has infinity.
+    thresholds[0] = np.nextafter(scores.max(), np.inf)
+    return accepted[::-1], 1 - recognised[::-1], thresholds[::-1]
 
 
 def equal_error_rate(genuine: Rates, impostor: Rates) -> float:
@@ -175,8 +171,9 @@ def _user_eer(scores: Rates, own: npt.NDArray[np.bool_]) -> float:
     return equal_error_rate(scores[own], scores[~own])
 
 
-def _ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> Rates:
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+def _top(scores: Rates, truth: Truth) -> float:
+    users = scores.shape[1]
+    return float(metrics.top_k_accuracy_score(truth, scores, k=TOP, labels=range(users))) if users > TOP else 1.0
 
 
 def _calibration_error(confidence: Rates, right: npt.NDArray[np.bool_]) -> float:
