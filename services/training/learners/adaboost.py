@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
 from keyprint.features import Matrix
-from keyprint.package import INPUT, OUTPUT
 from services.training.learners.learner import Examples, Learner, Logits, Parameter, Report, Step
+from services.training.learners.trees import ensemble_node, softmax_graph
 
 if TYPE_CHECKING:
     from sklearn.ensemble import AdaBoostClassifier
     from sklearn.tree import DecisionTreeClassifier
-
-_OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
-_IR_VERSION = 10
 
 
 @dataclass(frozen=True)
@@ -122,56 +118,12 @@ def to_onnx(boosted: AdaBoostClassifier, temperature: float = 1.0) -> onnx.Model
     classes = len(boosted.classes_)
     weights = boosted.estimator_weights_[: len(boosted.estimators_)]
     scale = float(classes / ((classes - 1) ** 2 * weights.sum() * temperature))
-    graph = helper.make_graph(
-        [
-            helper.make_node(
-                "TreeEnsembleRegressor",
-                [INPUT],
-                ["votes"],
-                domain="ai.onnx.ml",
-                aggregate_function="SUM",
-                n_targets=classes,
-                post_transform="NONE",
-                **_attributes(boosted.estimators_, weights),
-            ),
-            helper.make_node("Mul", ["votes", "scale"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], [OUTPUT], axis=1),
-        ],
-        "adaboost",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", boosted.n_features_in_])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", classes])],
-        [helper.make_tensor("scale", TensorProto.FLOAT, [], [scale])],
-    )
-    model = helper.make_model(graph, opset_imports=_OPSETS, ir_version=_IR_VERSION)
-    onnx.checker.check_model(model)
-    return model
-
-
-def _attributes(estimators: list[DecisionTreeClassifier], weights: npt.NDArray[np.float64]) -> dict[str, Any]:
-    trees = [one.tree_ for one in estimators]
-    counts = [tree.node_count for tree in trees]
-    tree_ids = np.repeat(np.arange(len(trees)), counts)
-    node_ids = np.concatenate([np.arange(count) for count in counts])
-    left = np.concatenate([tree.children_left for tree in trees])
-    right = np.concatenate([tree.children_right for tree in trees])
-    leaf = left < 0
-    winners = np.concatenate([tree.value[:, 0, :].argmax(axis=1) for tree in trees])
-    return {
-        "nodes_treeids": tree_ids.tolist(),
-        "nodes_nodeids": node_ids.tolist(),
-        "nodes_featureids": np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])).tolist(),
-        "nodes_values": np.where(leaf, 0, _floored(np.concatenate([tree.threshold for tree in trees]))).tolist(),
-        "nodes_modes": np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
-        "nodes_truenodeids": np.where(leaf, 0, left).tolist(),
-        "nodes_falsenodeids": np.where(leaf, 0, right).tolist(),
-        "target_treeids": tree_ids[leaf].tolist(),
-        "target_nodeids": node_ids[leaf].tolist(),
-        "target_ids": winners[leaf].tolist(),
-        "target_weights": np.repeat(weights, counts)[leaf].tolist(),
-    }
-
-
-def _floored(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Thresholds as float32, rounded down: for a float32 x, x ≤ t and x ≤ floor(t) are the same comparison."""
-    near = thresholds.astype(np.float32)
-    return np.where(near > thresholds, np.nextafter(near, np.float32(-np.inf)), near)
+    says = [
+        np.eye(classes)[tree.tree_.value[:, 0, :].argmax(axis=1)] * weight
+        for tree, weight in zip(boosted.estimators_, weights, strict=True)
+    ]
+    nodes = [
+        ensemble_node(boosted.estimators_, says, "votes"),
+        helper.make_node("Mul", ["votes", "scale"], ["logits"]),
+    ]
+    return softmax_graph("adaboost", nodes, {"scale": scale}, (boosted.n_features_in_, classes))

@@ -1,0 +1,89 @@
+"""scikit-learn's trees as one ONNX node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+from keyprint.package import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    from sklearn.tree import DecisionTreeClassifier
+
+Floats = npt.NDArray[np.float64]
+
+_OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+_IR_VERSION = 10
+
+
+def ensemble_node(estimators: Sequence[DecisionTreeClassifier], says: Sequence[Floats], output: str) -> onnx.NodeProto:
+    """Sums what the leaves say that an attempt falls into: float32[N, F] to float32[N, K].
+
+    Args:
+        estimators: the trees.
+        says: of each tree float64[nodes, K], read at its leaves.
+        output: the name of the sum.
+    """
+    trees = [one.tree_ for one in estimators]
+    counts = [tree.node_count for tree in trees]
+    tree_ids = np.repeat(np.arange(len(trees)), counts)
+    node_ids = np.concatenate([np.arange(count) for count in counts])
+    left = np.concatenate([tree.children_left for tree in trees])
+    right = np.concatenate([tree.children_right for tree in trees])
+    leaf = left < 0
+    said = np.concatenate(says) * leaf[:, None]
+    rows, targets = np.nonzero(said)
+    return helper.make_node(
+        "TreeEnsembleRegressor",
+        [INPUT],
+        [output],
+        domain="ai.onnx.ml",
+        aggregate_function="SUM",
+        n_targets=said.shape[1],
+        post_transform="NONE",
+        nodes_treeids=tree_ids.tolist(),
+        nodes_nodeids=node_ids.tolist(),
+        nodes_featureids=np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])).tolist(),
+        nodes_values=np.where(leaf, 0, _floored(np.concatenate([tree.threshold for tree in trees]))).tolist(),
+        nodes_modes=np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
+        nodes_truenodeids=np.where(leaf, 0, left).tolist(),
+        nodes_falsenodeids=np.where(leaf, 0, right).tolist(),
+        target_treeids=tree_ids[rows].tolist(),
+        target_nodeids=node_ids[rows].tolist(),
+        target_ids=targets.tolist(),
+        target_weights=said[rows, targets].tolist(),
+    )
+
+
+def softmax_graph(
+    name: str, nodes: Sequence[onnx.NodeProto], constants: dict[str, float], shape: tuple[int, int]
+) -> onnx.ModelProto:
+    """Nodes from `INPUT` to "logits" as a model that ends in a softmax.
+
+    Args:
+        name: of the graph.
+        nodes: in order.
+        constants: float32 scalars that the nodes read.
+        shape: F and K.
+    """
+    graph = helper.make_graph(
+        [*nodes, helper.make_node("Softmax", ["logits"], [OUTPUT], axis=1)],
+        name,
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", shape[0]])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", shape[1]])],
+        [helper.make_tensor(constant, TensorProto.FLOAT, [], [value]) for constant, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=_OPSETS, ir_version=_IR_VERSION)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _floored(thresholds: Floats) -> npt.NDArray[np.float32]:
+    """Thresholds as float32, rounded down: for a float32 x, x ≤ t and x ≤ floor(t) are the same comparison."""
+    near = thresholds.astype(np.float32)
+    return np.where(near > thresholds, np.nextafter(near, np.float32(-np.inf)), near)
