@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from keyprint.errors import InvalidArgument
 from services.training.learners.adaboost import ADABOOST
+from services.training.learners.extratrees import EXTRATREES
 from services.training.learners.learner import Learner
 from services.training.learners.lstm import LSTM
 
-LEARNERS = {one.name: one for one in (ADABOOST, LSTM)}
+LEARNERS = {one.name: one for one in (ADABOOST, LSTM, EXTRATREES)}
 
 
 def learner(name: str) -> Learner:

@@ -24,6 +24,7 @@ from services.training.learners.learner import Examples, Fitted, Step
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 PARAMS = {"adaboost": {"trees": 8, "depth": 6}, "lstm": {"epochs": 4, "units": 6, "batch_size": 16}}
+"""Of those that would take long at their defaults."""
 SEED = 5
 TEMPERATURE = 0.05
 START = 1_700_000_000_000_000
@@ -58,7 +59,7 @@ EXAMPLES = typing(users=4, each=10, keys=5)
 
 def fit(name: str, examples: Examples, seed: int = SEED, report: Callable[[Step], None] = lambda step: None) -> Fitted:
     chosen = LEARNERS[name]
-    return chosen.fit(examples, chosen.check(PARAMS[name]), seed, report)
+    return chosen.fit(examples, chosen.check(PARAMS.get(name, {})), seed, report)
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,15 @@ def test_one_row_gives_what_it_gives_among_others(trained: Trained) -> None:
 def test_every_step_is_told_in_order(trained: Trained) -> None:
     of = trained.steps[0].of
     assert [step.number for step in trained.steps] == list(range(1, of + 1))
-    assert of in PARAMS[trained.name].values()
-    assert all(step.accuracy is not None and 0 <= step.accuracy <= 1 for step in trained.steps)
+    assert of in LEARNERS[trained.name].check(PARAMS.get(trained.name, {})).values()
+    assert all(step.accuracy is None or 0 <= step.accuracy <= 1 for step in trained.steps)
 
 
 def test_the_same_seed_trains_the_same_model_and_another_seed_another(trained: Trained) -> None:
-    first = trained.fitted.logits(trained.features)
-    again = fit(trained.name, EXAMPLES).logits(trained.features)
-    other = fit(trained.name, EXAMPLES, seed=SEED + 1).logits(trained.features)
+    unseen = trained.features + np.float32(0.3)
+    first = trained.fitted.logits(unseen)
+    again = fit(trained.name, EXAMPLES).logits(unseen)
+    other = fit(trained.name, EXAMPLES, seed=SEED + 1).logits(unseen)
     np.testing.assert_array_equal(again, first)
     assert not np.allclose(other, first)
 
@@ -194,12 +196,12 @@ def test_a_whole_number_may_not_be_broken() -> None:
 
 @pytest.mark.parametrize("name", list(LEARNERS))
 def test_an_unknown_parameter_is_refused_with_those_that_there_are(name: str) -> None:
-    with pytest.raises(InvalidArgument, match=r"has no parameter 'leaves'; it has: .*learning_rate") as caught:
+    with pytest.raises(InvalidArgument, match=r"has no parameter 'leaves'; it has: ") as caught:
         learner(name).check({"leaves": 3})
     assert (caught.value.reason, caught.value.field) == ("PARAMETER_INVALID", "params.leaves")
 
 
 def test_an_unknown_learner_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(InvalidArgument, match=r"no learner 'svm'; there are: adaboost, lstm\.") as caught:
+    with pytest.raises(InvalidArgument, match="no learner 'svm'; there are: adaboost, lstm") as caught:
         learner("svm")
     assert (caught.value.reason, caught.value.field) == ("LEARNER_NOT_FOUND", "learner")
