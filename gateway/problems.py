@@ -62,6 +62,7 @@ _WRONG: dict[str, tuple[str, str]] = {
     "holdout": ("HOLDOUT_OUT_OF_RANGE", "The hold-out must be a number above 0 and below 1, like 0.2."),
     "split": ("SPLIT_INVALID", 'The split must be "late" or "random".'),
     "features": ("UNKNOWN_FEATURE_SET", "The feature set must be given by its name, like timing."),
+    "impostors": ("IMPOSTORS_OUT_OF_RANGE", "The share of impostors must be a number from 0 to below 1, like 0.2."),
     "seed": ("SEED_INVALID", "The seed must be a whole number from 0 to 2147483647."),
     "params": ("PARAMETER_INVALID", "A parameter must be a number."),
     "first_n": ("PAGE_SIZE_INVALID", "The number of rows must be a whole number from 1 to 1000."),

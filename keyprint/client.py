@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import grpc
 
@@ -39,6 +40,14 @@ def _pieces(
         for begin in range(0, max(len(content), 1), _PIECE_BYTES):
             piece = ingest_pb2.UploadDatasetRequest.Piece(name=name, content=content[begin : begin + _PIECE_BYTES])
             yield ingest_pb2.UploadDatasetRequest(piece=piece)
+
+
+def _model_pieces(content: BinaryIO, model: str, new_version: bool) -> Iterator[training_pb2.UploadModelRequest]:
+    yield training_pb2.UploadModelRequest(
+        header=training_pb2.UploadModelRequest.Header(model=model, new_version=new_version)
+    )
+    while piece := content.read(_PIECE_BYTES):
+        yield training_pb2.UploadModelRequest(content=piece)
 
 
 class IngestClient:
@@ -148,6 +157,7 @@ class TrainingClient:
         params: Mapping[str, float] | None = None,
         seed: int = 0,
         new_version: bool = False,
+        impostors: float = 0.0,
     ) -> training_pb2.TrainingJob:
         """Queues a training job."""
         request = training_pb2.CreateTrainingJobRequest(
@@ -159,6 +169,7 @@ class TrainingClient:
             features=features,
             seed=seed,
             new_version=new_version,
+            impostors=impostors,
         )
         request.params.update(dict(params or {}))
         with _told():
@@ -198,6 +209,28 @@ class TrainingClient:
         """Points an alias of a name at one of its versions."""
         with _told():
             return self._stub.SetModelAlias(training_pb2.SetModelAliasRequest(model=model, alias=alias))
+
+    def alias_moves(self, model: str) -> Iterator[training_pb2.AliasMove]:
+        """Where the aliases of a name pointed, newest first."""
+        token, more = "", True
+        while more:
+            with _told():
+                request = training_pb2.ListAliasMovesRequest(model=model, page_token=token)
+                page = self._stub.ListAliasMoves(request)
+            yield from page.moves
+            token = page.next_page_token
+            more = bool(token)
+
+    def download_model(self, model: str) -> Iterator[bytes]:
+        """A model as a file that `upload_model` takes, piece by piece."""
+        with _told():
+            for piece in self._stub.DownloadModel(training_pb2.DownloadModelRequest(model=model)):
+                yield piece.content
+
+    def upload_model(self, content: BinaryIO, model: str, new_version: bool = False) -> training_pb2.Model:
+        """Publishes a model from such a file."""
+        with _told():
+            return self._stub.UploadModel(_model_pieces(content, model, new_version))
 
     def compare_models(
         self,

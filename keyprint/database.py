@@ -23,6 +23,12 @@ def open_database(url: str, migrations: Path) -> Engine:
     return engine
 
 
+def workflows_url(database: str, home: Path) -> str:
+    """Where DBOS keeps its own tables: beside a service's in PostgreSQL, or in a file of their own under `home`."""
+    # Two writers of one SQLite file would wait for each other all the time.
+    return database if database.startswith("postgresql") else f"sqlite:///{home / 'workflows.db'}"
+
+
 def _careful(connection: object, _: object) -> None:
     """SQLite: enforce foreign keys, and let readers go on while one writes.
 

@@ -13,6 +13,7 @@ The source estimator lies beside them in a safe format.  Nothing here is a pickl
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -22,6 +23,10 @@ from typing import Any
 import numpy as np
 
 SCHEMA_VERSION = 1
+
+UNPACKED_BYTES = 2 * 2**30
+"""Largest package that is unpacked."""
+
 GRAPH = "model.onnx"
 INPUT, OUTPUT = "features", "probabilities"
 
@@ -112,9 +117,27 @@ def read(directory: Path) -> Package:
         raise ValueError(f"The package in {directory.name} is not complete: {error}.") from error
 
 
+def read_training(directory: Path) -> dict[str, Any]:
+    """What the model was trained on and how, as `write` was given it, and `attempt_ids` in hex."""
+    return _load(directory / "training.json")
+
+
 def read_metrics(directory: Path) -> dict[str, Any]:
     """How the model did on its hold-out, as `write` was given it."""
     return _load(directory / "metrics.json")
+
+
+def unpack(archive: Path, directory: Path) -> None:
+    """Unpacks a package that crossed the network as a tar file.
+
+    Raises:
+        OSError: it is damaged.
+        tarfile.TarError: it is damaged, larger than `UNPACKED_BYTES`, or has a file that would lie elsewhere.
+    """
+    with tarfile.open(archive, "r:") as packed:
+        if sum(member.size for member in packed.getmembers()) > UNPACKED_BYTES:
+            raise tarfile.TarError(f"it is larger than {UNPACKED_BYTES} bytes")
+        packed.extractall(directory, filter="data")
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def serve() -> Serve:
     return _serving
 
 
-class _Files(SimpleHTTPRequestHandler):
+class Files(SimpleHTTPRequestHandler):
     """Serves files without a word."""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
@@ -108,6 +108,6 @@ def keyprint_stack(tmp_path_factory: pytest.TempPathFactory, serve: Serve) -> It
         addresses[part] = free_address(tuple(addresses.values()))
     environment = {**os.environ, "KEYPRINT_INGEST_ALLOW_NETS": "127.0.0.0/8"}
     tree = processes.Tree(addresses, processes.checkout(), home, 1.0, environment)
-    with serve(functools.partial(_Files, directory=str(files))) as url, tree:
+    with serve(functools.partial(Files, directory=str(files))) as url, tree:
         tree.wait(lambda part: None)
         yield Stack(home, addresses, files, url, f"{url}/{first.name}", f"{url}/test.json")

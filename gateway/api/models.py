@@ -10,7 +10,7 @@ from keyprint.v1 import training_pb2
 
 router = APIRouter(tags=["models"])
 
-MESSAGES = (training_pb2.Model, training_pb2.ListModelsResponse)
+MESSAGES = (training_pb2.Model, training_pb2.ListModelsResponse, training_pb2.ListAliasMovesResponse)
 
 
 class AliasRequest(Body):
@@ -36,6 +36,17 @@ async def get_model(services: ServicesOf, name: str) -> Response:
 async def delete_model(services: ServicesOf, name: str) -> None:
     """Delete a model; a bare name deletes all its versions."""
     await services.call(services.training.DeleteModel, training_pb2.DeleteModelRequest(model=name))
+
+
+@router.get(
+    "/v1/models/{name}/aliases", responses=answers(training_pb2.ListAliasMovesResponse, "A page, newest first.")
+)
+async def list_alias_moves(
+    services: ServicesOf, name: str, page_size: PageSize = 0, page_token: PageToken = ""
+) -> Response:
+    """List where the aliases of a name pointed, and since when."""
+    request = training_pb2.ListAliasMovesRequest(model=name, page_size=page_size, page_token=page_token)
+    return answer(await services.call(services.training.ListAliasMoves, request))
 
 
 @router.put("/v1/models/{name}/aliases/{alias}", responses=answers(training_pb2.Model, "What the alias now means."))

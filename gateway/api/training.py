@@ -53,6 +53,9 @@ class TrainingJobRequest(Body):
         default_factory=dict, description="Learner parameters; those left out take their defaults."
     )
     seed: UInt32 = Field(0, description="Seed of every random choice.")
+    impostors: float = Field(
+        0.0, description="Share of the users to evaluate with as impostors, below 1, by one more fit; 0 for none."
+    )
     new_version: bool = Field(False, description="Train the next version of a name that exists.")
 
 
@@ -86,6 +89,7 @@ async def create_training_job(
         features=body.features,
         seed=body.seed,
         new_version=body.new_version,
+        impostors=body.impostors,
         request_id=idempotency_key,
     )
     request.params.update(body.params)

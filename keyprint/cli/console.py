@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from google.protobuf.message import Message
@@ -19,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keyprint.client import InferenceClient, IngestClient, TrainingClient
+from keyprint.errors import FailedPrecondition
 from keyprint.jsonform import to_dict
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -92,3 +94,27 @@ def progress_bar(text: str, total: float | None) -> Iterator[tuple[Progress, Any
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress, progress.add_task(text, total=total)
+
+
+@contextmanager
+def whole_file(path: Path, field: str) -> Iterator[BinaryIO]:
+    """A file that appears under its name when everything is in it.
+
+    Args:
+        path: its name.
+        field: what the caller named it with.
+
+    Raises:
+        FailedPrecondition: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as out:
+            yield out
+        part.replace(path)
+    except OSError as error:
+        raise FailedPrecondition("FILE_NOT_WRITABLE", f"{path} cannot be written: {error.strerror}.", field) from None
+    finally:
+        with suppress(OSError):
+            part.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keyprint.cli.comparison import print_comparison
-from keyprint.cli.console import AsJson, add_row, enum_name, output, print_json, training
+from keyprint.cli.console import AsJson, add_row, enum_name, output, print_json, training, whole_file
 from keyprint.cli.train import Holdout, Seed, Split, SplitName, read_share
 from keyprint.jsonform import to_dict
 from keyprint.v1 import training_pb2
@@ -77,6 +78,43 @@ def alias(model: Reference, alias: Annotated[str, typer.Argument(help="The alias
     with training() as client:
         found = client.set_model_alias(model, alias)
     typer.echo(f"{found.name}@{alias} is {found.name}@{found.version}.")
+
+
+@app.command()
+def aliases(
+    name: Annotated[str, typer.Argument(help="Name of a model, without version.")], as_json: AsJson = False
+) -> None:
+    """Where the aliases of a name pointed, and since when, newest first."""
+    with training() as client:
+        moves = list(client.alias_moves(name))
+    if as_json:
+        print_json([to_dict(one) for one in moves])
+        return
+    table = Table("alias", "version", "since")
+    for one in moves:
+        since = one.moved_at.ToDatetime().isoformat(sep=" ", timespec="seconds")
+        add_row(table, one.alias, str(one.version) if one.version else "deleted", since)
+    output().print(table)
+
+
+@app.command()
+def export(model: Reference, output_: Annotated[Path, typer.Option("--output", "-o", help="File to write.")]) -> None:
+    """Write a model into one file, for `keyprint models import` here or elsewhere."""
+    with training() as client, whole_file(output_, "output") as file:
+        for piece in client.download_model(model):
+            file.write(piece)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[typer.FileBinaryRead, typer.Argument(help="A file that `keyprint models export` wrote.")],
+    name: Annotated[str, typer.Option(help="Name of the model to be.")],
+    new_version: Annotated[bool, typer.Option("--new-version", help="Allow a name that exists.")] = False,
+) -> None:
+    """Publish a model from a file, once its digest is checked."""
+    with training() as client:
+        found = client.upload_model(file, name, new_version)
+    typer.echo(f"{found.name}@{found.version} is imported.")
 
 
 @app.command()

@@ -5,11 +5,8 @@ from __future__ import annotations
 import enum
 import io
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -25,6 +22,7 @@ from keyprint.cli.console import (
     print_json,
     progress_bar,
     training,
+    whole_file,
 )
 from keyprint.client import InferenceClient
 from keyprint.errors import FailedPrecondition, InvalidArgument
@@ -76,7 +74,7 @@ def write_csv(
 
     total = float(dataset.attempts) if rows is Rows.attempts else None
     count = 0
-    with _whole_file(path) as out, progress_bar("Predicting", total) as (progress, task):
+    with whole_file(path, "csv") as out, progress_bar("Predicting", total) as (progress, task):
         for message in client.predict_dataset(model, dataset.id, rows is Rows.keystrokes):
             batch = from_ipc(message.ipc)
             out.write(_csv(batch, header=out.tell() == 0))
@@ -100,22 +98,6 @@ def _csv(batch: object, header: bool) -> bytes:
             continue
         break
     return out.getvalue()
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name when everything is in it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as out:
-            yield out
-        part.replace(path)
-    except OSError as error:
-        raise FailedPrecondition("FILE_NOT_WRITABLE", f"{path} cannot be written: {error.strerror}.", "csv") from None
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def identify(

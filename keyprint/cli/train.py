@@ -86,6 +86,9 @@ def train(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Learner parameter; repeatable.")
     ] = None,
     seed: Seed = 0,
+    impostors: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of users to evaluate with as impostors, by one more fit.")
+    ] = 0.0,
     new_version: Annotated[bool, typer.Option("--new-version", help="Allow a name that exists.")] = False,
     wait: Annotated[bool, typer.Option(help="Follow the job to its end; or print its id and leave.")] = True,
     as_json: AsJson = False,
@@ -98,7 +101,7 @@ def train(
     params = read_params(param or [])
     with training() as client:
         job = client.create_training_job(
-            dataset, learner, model, share, split.value_of_proto, features, params, seed, new_version
+            dataset, learner, model, share, split.value_of_proto, features, params, seed, new_version, impostors
         )
         if not wait:
             print_json(job) if as_json else typer.echo(job.id)

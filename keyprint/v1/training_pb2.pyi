@@ -262,6 +262,7 @@ class CreateTrainingJobRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     NEW_VERSION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IMPOSTORS_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Dataset id; READY or INCOMPLETE, labelled, with at least two enrolled users."""
     learner: _builtins.str
@@ -280,6 +281,10 @@ class CreateTrainingJobRequest(_message.Message):
     """Train the next version of a name that exists; without it a taken name is ALREADY_EXISTS."""
     request_id: _builtins.str
     """Any text of up to 128 characters: a second request with the same one returns the first one's job."""
+    impostors: _builtins.float
+    """Share of the users to evaluate with as impostors, below 1; 0 for none. A second fit without them is judged by
+    claims that they make; the model that is published knows everybody.
+    """
     @_builtins.property
     def params(self) -> _struct_pb2.Struct:
         """Learner parameters by name; those left out take their defaults."""
@@ -297,10 +302,11 @@ class CreateTrainingJobRequest(_message.Message):
         seed: _builtins.int = ...,
         new_version: _builtins.bool = ...,
         request_id: _builtins.str = ...,
+        impostors: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["params", b"params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "features", b"features", "holdout", b"holdout", "learner", b"learner", "model", b"model", "new_version", b"new_version", "params", b"params", "request_id", b"request_id", "seed", b"seed", "split", b"split"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "features", b"features", "holdout", b"holdout", "impostors", b"impostors", "learner", b"learner", "model", b"model", "new_version", b"new_version", "params", b"params", "request_id", b"request_id", "seed", b"seed", "split", b"split"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -371,6 +377,7 @@ class TrainingJob(_message.Message):
     FINISHED_AT_FIELD_NUMBER: _builtins.int
     REMAINING_SECONDS_FIELD_NUMBER: _builtins.int
     CURVE_FIELD_NUMBER: _builtins.int
+    IMPOSTORS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name of this job in every other call, like "job_3f9c0a1b2c4d"."""
     state: Global___TrainingJob.State.ValueType
@@ -399,6 +406,8 @@ class TrainingJob(_message.Message):
     """As asked for."""
     remaining_seconds: _builtins.float
     """Estimate of the seconds left; absent when unknown."""
+    impostors: _builtins.float
+    """Share of users evaluated with as impostors."""
     @_builtins.property
     def params(self) -> _struct_pb2.Struct:
         """Every parameter, defaults included."""
@@ -446,10 +455,11 @@ class TrainingJob(_message.Message):
         finished_at: _timestamp_pb2.Timestamp | None = ...,
         remaining_seconds: _builtins.float | None = ...,
         curve: _abc.Iterable[Global___CurvePoint] | None = ...,
+        impostors: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_remaining_seconds", b"_remaining_seconds", "created_at", b"created_at", "error", b"error", "finished_at", b"finished_at", "params", b"params", "remaining_seconds", b"remaining_seconds", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_remaining_seconds", b"_remaining_seconds", "created_at", b"created_at", "curve", b"curve", "dataset", b"dataset", "error", b"error", "features", b"features", "finished_at", b"finished_at", "holdout", b"holdout", "id", b"id", "learner", b"learner", "message", b"message", "model", b"model", "params", b"params", "progress", b"progress", "remaining_seconds", b"remaining_seconds", "seed", b"seed", "split", b"split", "stage", b"stage", "started_at", b"started_at", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_remaining_seconds", b"_remaining_seconds", "created_at", b"created_at", "curve", b"curve", "dataset", b"dataset", "error", b"error", "features", b"features", "finished_at", b"finished_at", "holdout", b"holdout", "id", b"id", "impostors", b"impostors", "learner", b"learner", "message", b"message", "model", b"model", "params", b"params", "progress", b"progress", "remaining_seconds", b"remaining_seconds", "seed", b"seed", "split", b"split", "stage", b"stage", "started_at", b"started_at", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__remaining_seconds: _TypeAlias = _typing.Literal["remaining_seconds"]  # noqa: Y015
     _WhichOneofArgType__remaining_seconds: _TypeAlias = _typing.Literal["_remaining_seconds", b"_remaining_seconds"]  # noqa: Y015
@@ -885,6 +895,96 @@ class SetModelAliasRequest(_message.Message):
 Global___SetModelAliasRequest: _TypeAlias = SetModelAliasRequest  # noqa: Y015
 
 @_typing.final
+class ListAliasMovesRequest(_message.Message):
+    """Whose aliases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name of a model, without version or alias."""
+    page_size: _builtins.int
+    """1 to 1000; 0 for 100."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasMovesRequest: _TypeAlias = ListAliasMovesRequest  # noqa: Y015
+
+@_typing.final
+class ListAliasMovesResponse(_message.Message):
+    """A page of moves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___AliasMove]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        moves: _abc.Iterable[Global___AliasMove] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moves", b"moves", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasMovesResponse: _TypeAlias = ListAliasMovesResponse  # noqa: Y015
+
+@_typing.final
+class AliasMove(_message.Message):
+    """An alias, pointed somewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    MOVED_AT_FIELD_NUMBER: _builtins.int
+    alias: _builtins.str
+    """The alias."""
+    version: _builtins.int
+    """The version that it has pointed at since; 0 if that was deleted, and the alias with it."""
+    @_builtins.property
+    def moved_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        alias: _builtins.str = ...,
+        version: _builtins.int = ...,
+        moved_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved_at", b"moved_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "moved_at", b"moved_at", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AliasMove: _TypeAlias = AliasMove  # noqa: Y015
+
+@_typing.final
 class Evaluation(_message.Message):
     """How well a model does on one hold-out. Accuracy ignores the decision threshold."""
 
@@ -904,6 +1004,7 @@ class Evaluation(_message.Message):
     USERS_FIELD_NUMBER: _builtins.int
     CONFUSION_FIELD_NUMBER: _builtins.int
     DET_FIELD_NUMBER: _builtins.int
+    OPEN_SET_FIELD_NUMBER: _builtins.int
     attempts: _builtins.int
     """Attempts in the hold-out."""
     accuracy: _builtins.float
@@ -938,6 +1039,10 @@ class Evaluation(_message.Message):
     def det(self) -> _containers.RepeatedCompositeFieldContainer[Global___DetPoint]:
         """The trade between the two errors, all users pooled; at most 200 points."""
 
+    @_builtins.property
+    def open_set(self) -> Global___OpenSet:
+        """Against people that it never saw; absent unless impostors were asked for."""
+
     def __init__(
         self,
         *,
@@ -955,10 +1060,11 @@ class Evaluation(_message.Message):
         users: _abc.Iterable[Global___UserEvaluation] | None = ...,
         confusion: _abc.Iterable[_builtins.int] | None = ...,
         det: _abc.Iterable[Global___DetPoint] | None = ...,
+        open_set: Global___OpenSet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["open_set", b"open_set"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "attempts", b"attempts", "calibration_error", b"calibration_error", "confusion", b"confusion", "det", b"det", "equal_error_rate", b"equal_error_rate", "log_loss", b"log_loss", "macro_f1", b"macro_f1", "macro_precision", b"macro_precision", "macro_recall", b"macro_recall", "top3_accuracy", b"top3_accuracy", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "attempts", b"attempts", "calibration_error", b"calibration_error", "confusion", b"confusion", "det", b"det", "equal_error_rate", b"equal_error_rate", "log_loss", b"log_loss", "macro_f1", b"macro_f1", "macro_precision", b"macro_precision", "macro_recall", b"macro_recall", "open_set", b"open_set", "top3_accuracy", b"top3_accuracy", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1031,6 +1137,56 @@ class DetPoint(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DetPoint: _TypeAlias = DetPoint  # noqa: Y015
+
+@_typing.final
+class OpenSet(_message.Message):
+    """How a fit that never saw some users does against them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPOSTORS_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
+    FALSE_REJECT_RATE_FIELD_NUMBER: _builtins.int
+    EQUAL_ERROR_RATE_FIELD_NUMBER: _builtins.int
+    DET_FIELD_NUMBER: _builtins.int
+    attempts: _builtins.int
+    """Attempts of theirs in the hold-out."""
+    threshold: _builtins.float
+    """Score from which it took a claim to be true."""
+    false_accept_rate: _builtins.float
+    """Share of the impostors' attempts that were taken for somebody, 0 to 1."""
+    false_reject_rate: _builtins.float
+    """Share of the other users' attempts that were not taken for them, 0 to 1."""
+    equal_error_rate: _builtins.float
+    """Averaged over the other users, each against all impostors, 0 to 1."""
+    @_builtins.property
+    def impostors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whom it never saw."""
+
+    @_builtins.property
+    def det(self) -> _containers.RepeatedCompositeFieldContainer[Global___DetPoint]:
+        """The trade between the two errors, all users pooled; at most 200 points."""
+
+    def __init__(
+        self,
+        *,
+        impostors: _abc.Iterable[_builtins.str] | None = ...,
+        attempts: _builtins.int = ...,
+        threshold: _builtins.float = ...,
+        false_accept_rate: _builtins.float = ...,
+        false_reject_rate: _builtins.float = ...,
+        equal_error_rate: _builtins.float = ...,
+        det: _abc.Iterable[Global___DetPoint] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "det", b"det", "equal_error_rate", b"equal_error_rate", "false_accept_rate", b"false_accept_rate", "false_reject_rate", b"false_reject_rate", "impostors", b"impostors", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenSet: _TypeAlias = OpenSet  # noqa: Y015
 
 @_typing.final
 class CompareModelsRequest(_message.Message):
@@ -1243,3 +1399,57 @@ class DownloadModelResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___DownloadModelResponse: _TypeAlias = DownloadModelResponse  # noqa: Y015
+
+@_typing.final
+class UploadModelRequest(_message.Message):
+    """A piece of a model to publish."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Header(_message.Message):
+        """The first message."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        MODEL_FIELD_NUMBER: _builtins.int
+        NEW_VERSION_FIELD_NUMBER: _builtins.int
+        model: _builtins.str
+        """Name of the model to be."""
+        new_version: _builtins.bool
+        """Publish it as the next version of a name that exists; without it a taken name is ALREADY_EXISTS."""
+        def __init__(
+            self,
+            *,
+            model: _builtins.str = ...,
+            new_version: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "new_version", b"new_version"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """The next bytes of what DownloadModel gave after its header, at most 1 MiB."""
+    @_builtins.property
+    def header(self) -> Global___UploadModelRequest.Header:
+        """First message only."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___UploadModelRequest.Header | None = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "header", b"header", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "header", b"header", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "content"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___UploadModelRequest: _TypeAlias = UploadModelRequest  # noqa: Y015

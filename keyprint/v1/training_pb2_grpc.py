@@ -93,6 +93,11 @@ class TrainingServiceStub:
                 request_serializer=keyprint_dot_v1_dot_training__pb2.SetModelAliasRequest.SerializeToString,
                 response_deserializer=keyprint_dot_v1_dot_training__pb2.Model.FromString,
                 _registered_method=True)
+        self.ListAliasMoves = channel.unary_unary(
+                '/keyprint.v1.TrainingService/ListAliasMoves',
+                request_serializer=keyprint_dot_v1_dot_training__pb2.ListAliasMovesRequest.SerializeToString,
+                response_deserializer=keyprint_dot_v1_dot_training__pb2.ListAliasMovesResponse.FromString,
+                _registered_method=True)
         self.CompareModels = channel.unary_unary(
                 '/keyprint.v1.TrainingService/CompareModels',
                 request_serializer=keyprint_dot_v1_dot_training__pb2.CompareModelsRequest.SerializeToString,
@@ -102,6 +107,11 @@ class TrainingServiceStub:
                 '/keyprint.v1.TrainingService/DownloadModel',
                 request_serializer=keyprint_dot_v1_dot_training__pb2.DownloadModelRequest.SerializeToString,
                 response_deserializer=keyprint_dot_v1_dot_training__pb2.DownloadModelResponse.FromString,
+                _registered_method=True)
+        self.UploadModel = channel.stream_unary(
+                '/keyprint.v1.TrainingService/UploadModel',
+                request_serializer=keyprint_dot_v1_dot_training__pb2.UploadModelRequest.SerializeToString,
+                response_deserializer=keyprint_dot_v1_dot_training__pb2.Model.FromString,
                 _registered_method=True)
 
 
@@ -188,6 +198,13 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAliasMoves(self, request, context):
+        """Where the aliases of a name pointed, and since when, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CompareModels(self, request, context):
         """Evaluates every model on one and the same hold-out.
         """
@@ -197,6 +214,13 @@ class TrainingServiceServicer:
 
     def DownloadModel(self, request, context):
         """The model's package: its header, then BentoML's own export in pieces.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadModel(self, request_iterator, context):
+        """Publishes a model that DownloadModel gave, here or elsewhere, once its digest is checked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -260,6 +284,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     request_deserializer=keyprint_dot_v1_dot_training__pb2.SetModelAliasRequest.FromString,
                     response_serializer=keyprint_dot_v1_dot_training__pb2.Model.SerializeToString,
             ),
+            'ListAliasMoves': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliasMoves,
+                    request_deserializer=keyprint_dot_v1_dot_training__pb2.ListAliasMovesRequest.FromString,
+                    response_serializer=keyprint_dot_v1_dot_training__pb2.ListAliasMovesResponse.SerializeToString,
+            ),
             'CompareModels': grpc.unary_unary_rpc_method_handler(
                     servicer.CompareModels,
                     request_deserializer=keyprint_dot_v1_dot_training__pb2.CompareModelsRequest.FromString,
@@ -269,6 +298,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.DownloadModel,
                     request_deserializer=keyprint_dot_v1_dot_training__pb2.DownloadModelRequest.FromString,
                     response_serializer=keyprint_dot_v1_dot_training__pb2.DownloadModelResponse.SerializeToString,
+            ),
+            'UploadModel': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadModel,
+                    request_deserializer=keyprint_dot_v1_dot_training__pb2.UploadModelRequest.FromString,
+                    response_serializer=keyprint_dot_v1_dot_training__pb2.Model.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -582,6 +616,33 @@ class TrainingService:
             _registered_method=True)
 
     @staticmethod
+    def ListAliasMoves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyprint.v1.TrainingService/ListAliasMoves',
+            keyprint_dot_v1_dot_training__pb2.ListAliasMovesRequest.SerializeToString,
+            keyprint_dot_v1_dot_training__pb2.ListAliasMovesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CompareModels(request,
             target,
             options=(),
@@ -625,6 +686,33 @@ class TrainingService:
             '/keyprint.v1.TrainingService/DownloadModel',
             keyprint_dot_v1_dot_training__pb2.DownloadModelRequest.SerializeToString,
             keyprint_dot_v1_dot_training__pb2.DownloadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadModel(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/keyprint.v1.TrainingService/UploadModel',
+            keyprint_dot_v1_dot_training__pb2.UploadModelRequest.SerializeToString,
+            keyprint_dot_v1_dot_training__pb2.Model.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,10 +59,14 @@ class TrainingServiceStub:
     """Deletes a model; a bare name deletes all its versions."""
     SetModelAlias: _grpc.UnaryUnaryMultiCallable[_training_pb2.SetModelAliasRequest, _training_pb2.Model]
     """Points an alias of a name at one of its versions, in one step."""
+    ListAliasMoves: _grpc.UnaryUnaryMultiCallable[_training_pb2.ListAliasMovesRequest, _training_pb2.ListAliasMovesResponse]
+    """Where the aliases of a name pointed, and since when, newest first."""
     CompareModels: _grpc.UnaryUnaryMultiCallable[_training_pb2.CompareModelsRequest, _training_pb2.Comparison]
     """Evaluates every model on one and the same hold-out."""
     DownloadModel: _grpc.UnaryStreamMultiCallable[_training_pb2.DownloadModelRequest, _training_pb2.DownloadModelResponse]
     """The model's package: its header, then BentoML's own export in pieces."""
+    UploadModel: _grpc.StreamUnaryMultiCallable[_training_pb2.UploadModelRequest, _training_pb2.Model]
+    """Publishes a model that DownloadModel gave, here or elsewhere, once its digest is checked."""
 
 @_typing.type_check_only
 class TrainingServiceAsyncStub(TrainingServiceStub):
@@ -94,10 +98,14 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """Deletes a model; a bare name deletes all its versions."""
     SetModelAlias: _aio.UnaryUnaryMultiCallable[_training_pb2.SetModelAliasRequest, _training_pb2.Model]  # type: ignore[assignment]
     """Points an alias of a name at one of its versions, in one step."""
+    ListAliasMoves: _aio.UnaryUnaryMultiCallable[_training_pb2.ListAliasMovesRequest, _training_pb2.ListAliasMovesResponse]  # type: ignore[assignment]
+    """Where the aliases of a name pointed, and since when, newest first."""
     CompareModels: _aio.UnaryUnaryMultiCallable[_training_pb2.CompareModelsRequest, _training_pb2.Comparison]  # type: ignore[assignment]
     """Evaluates every model on one and the same hold-out."""
     DownloadModel: _aio.UnaryStreamMultiCallable[_training_pb2.DownloadModelRequest, _training_pb2.DownloadModelResponse]  # type: ignore[assignment]
     """The model's package: its header, then BentoML's own export in pieces."""
+    UploadModel: _aio.StreamUnaryMultiCallable[_training_pb2.UploadModelRequest, _training_pb2.Model]  # type: ignore[assignment]
+    """Publishes a model that DownloadModel gave, here or elsewhere, once its digest is checked."""
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Trains models on datasets, keeps them, and compares them.
@@ -194,6 +202,14 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Points an alias of a name at one of its versions, in one step."""
 
     @_abc_1.abstractmethod
+    def ListAliasMoves(
+        self,
+        request: _training_pb2.ListAliasMovesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_training_pb2.ListAliasMovesResponse, _abc.Awaitable[_training_pb2.ListAliasMovesResponse]]:
+        """Where the aliases of a name pointed, and since when, newest first."""
+
+    @_abc_1.abstractmethod
     def CompareModels(
         self,
         request: _training_pb2.CompareModelsRequest,
@@ -208,5 +224,13 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_training_pb2.DownloadModelResponse], _abc.AsyncIterator[_training_pb2.DownloadModelResponse]]:
         """The model's package: its header, then BentoML's own export in pieces."""
+
+    @_abc_1.abstractmethod
+    def UploadModel(
+        self,
+        request_iterator: _MaybeAsyncIterator[_training_pb2.UploadModelRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_training_pb2.Model, _abc.Awaitable[_training_pb2.Model]]:
+        """Publishes a model that DownloadModel gave, here or elsewhere, once its digest is checked."""
 
 def add_TrainingServiceServicer_to_server(servicer: TrainingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,9 +26,6 @@ log = logging.getLogger(__name__)
 MEMORY_SECONDS = 2.0
 """How long a reference is taken to name the same model without asking training again."""
 
-UNPACKED_BYTES = 2 * 2**30
-"""Largest package that is unpacked."""
-
 
 @dataclass(frozen=True)
 class _Named:
@@ -120,7 +117,7 @@ class Models:
             with archive.open("wb") as file:
                 self._download(reference, file)
             try:
-                _unpack(archive, unpacked)
+                package.unpack(archive, unpacked)
             except (OSError, tarfile.TarError) as error:
                 raise _corrupt(reference, str(error)) from error
             if package.digest(unpacked) != digest:
@@ -134,13 +131,6 @@ class Models:
         request = training_pb2.DownloadModelRequest(model=reference)
         for piece in self._training.DownloadModel(request):
             file.write(piece.content)
-
-
-def _unpack(archive: Path, directory: Path) -> None:
-    with tarfile.open(archive) as packed:
-        if sum(member.size for member in packed.getmembers()) > UNPACKED_BYTES:
-            raise tarfile.TarError(f"it is larger than {UNPACKED_BYTES} bytes")
-        packed.extractall(directory, filter="data")
 
 
 def _corrupt(reference: str, why: str) -> KeyprintError:

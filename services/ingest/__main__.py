@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 
+from keyprint.database import workflows_url
 from keyprint.rpc import Server
 from keyprint.settings import IngestSettings
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
@@ -33,7 +34,8 @@ def main() -> None:
     fetch_limits, limits = _limits(settings)
     importer = Importer(catalogue, store, lambda: Fetcher(guard, fetch_limits), limits)
     uploads = Uploads(catalogue, store, fetch_limits.document_bytes, limits)
-    queue = WorkQueue("ingest", f"sqlite:///{home / 'workflows.db'}", settings.ingest_concurrency, importer.run)
+    workflows = workflows_url(settings.ingest_database, home)
+    queue = WorkQueue("ingest", workflows, settings.ingest_concurrency, importer.run)
     # A crash between the catalogue and the queue leaves a dataset that nobody works on.
     for dataset in catalogue.under_way():
         queue.put(dataset.id, dataset.runs)

@@ -6,6 +6,7 @@ import logging
 import os
 
 from keyprint.channel import channel
+from keyprint.database import workflows_url
 from keyprint.rpc import Server
 from keyprint.settings import TrainingSettings
 from keyprint.v1 import ingest_pb2_grpc, training_pb2, training_pb2_grpc
@@ -21,6 +22,7 @@ def main() -> None:
     # BentoML reads both while it is imported; unasked it writes into the user's home and reports its use.
     os.environ |= {"BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
 
+    from services.training.arrivals import Arrivals
     from services.training.compare import Comparer
     from services.training.jobs import Jobs
     from services.training.models import Models
@@ -30,17 +32,19 @@ def main() -> None:
     from services.training.tables import open_tables
 
     tables = open_tables(settings.training_database or f"sqlite:///{home / 'catalogue.db'}")
+    workflows = workflows_url(settings.training_database, home)
     jobs, models = Jobs(tables), Models(tables)
     store = Store(home / "models")
+    arrivals = Arrivals(models, store, home / "arrivals")
     runner = Runner(jobs, models, store, settings.ingest_address, home / "jobs")
-    queue = WorkQueue("training", f"sqlite:///{home / 'workflows.db'}", settings.training_concurrency, runner.run)
+    queue = WorkQueue("training", workflows, settings.training_concurrency, runner.run)
     # A crash between the tables and the queue leaves a job that nobody works on.
     for job in jobs.under_way():
         queue.put(job.id)
     server = Server(settings.training_listen, training_pb2.DESCRIPTOR)
     with channel(settings.ingest_address) as ingest:
         stub = ingest_pb2_grpc.IngestServiceStub(ingest)
-        servicer = TrainingServicer(jobs, models, store, Comparer(models, store), queue, stub)
+        servicer = TrainingServicer(jobs, models, store, Comparer(models, store), arrivals, queue, stub)
         training_pb2_grpc.add_TrainingServiceServicer_to_server(servicer, server.grpc_server)
         server.run(settings.grace_seconds)
     logging.shutdown()

@@ -11,11 +11,10 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 from sklearn import metrics
 
-Probabilities = npt.NDArray[np.float32] | npt.NDArray[np.float64]
-Truth = npt.NDArray[np.int64]
-Rates = npt.NDArray[np.float64]
+from services.training import openset
+from services.training.openset import OpenSet
+from services.training.rates import DetPoint, Probabilities, Rates, Truth, det_curve, equal_error_rate, points
 
-DET_POINTS = 200
 CALIBRATION_BINS = 15
 TOP = 3
 
@@ -40,15 +39,6 @@ class UserEvaluation:
 
 
 @dataclass(frozen=True)
-class DetPoint:
-    """The two error rates, 0 to 1, when claims are accepted from a score of `threshold`."""
-
-    false_accept_rate: float
-    false_reject_rate: float
-    threshold: float
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """How well a model does on one hold-out; `keyprint.v1.Evaluation` says what each field is."""
 
@@ -66,6 +56,7 @@ class Evaluation:
     users: tuple[UserEvaluation, ...]
     confusion: tuple[int, ...]
     det: tuple[DetPoint, ...]
+    open_set: OpenSet | None = None
 
 
 def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str]) -> Evaluation:
@@ -109,19 +100,20 @@ def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str]) 
             for one, label in enumerate(labels)
         ),
         confusion=tuple(metrics.confusion_matrix(truth, best, labels=everyone).ravel().tolist()),
-        det=_det(scores[claimed], scores[~claimed]),
+        det=det_curve(scores[claimed], scores[~claimed]),
     )
 
 
 def from_json(content: Mapping[str, Any]) -> Evaluation:
     """Rebuilds what `dataclasses.asdict` made of an evaluation."""
-    plain = {field.name: content[field.name] for field in fields(Evaluation)}
+    plain = {field.name: content.get(field.name) for field in fields(Evaluation)}
     return Evaluation(
         **plain
         | {
             "users": tuple(UserEvaluation(**one) for one in content["users"]),
             "confusion": tuple(content["confusion"]),
-            "det": tuple(DetPoint(**one) for one in content["det"]),
+            "det": points(content["det"]),
+            "open_set": openset.from_json(content["open_set"]) if content.get("open_set") else None,
         }
     )
 
@@ -131,37 +123,6 @@ def _interval(right: int, count: int) -> tuple[float, float]:
     share = right / count
     ends = binomtest(right, count).proportion_ci(confidence_level=0.95, method="wilson")
     return min(max(float(ends.low), 0.0), share), max(min(float(ends.high), 1.0), share)
-
-
-def error_rates(genuine: Rates, impostor: Rates) -> tuple[Rates, Rates, Rates]:
-    """False accept and false reject rate at every threshold that changes one (ISO/IEC 19795-1).
-
-    Args:
-        genuine: scores of claims that are true; at least one.
-        impostor: scores of claims that are not; at least one.
-
-    Returns:
-        FAR falling, FRR rising and the threshold rising, one longer than there are distinct scores: a claim is
-        accepted when its score reaches the threshold, and the last threshold accepts nothing.
-    """
-    scores = np.concatenate([genuine, impostor])
-    genuinely = np.arange(len(scores)) < len(genuine)
-    accepted, recognised, thresholds = metrics.roc_curve(genuinely, scores, drop_intermediate=False)
-    # The highest threshold stands for one above every score, where scikit-learn has infinity.
-    thresholds[0] = np.nextafter(scores.max(), np.inf)
-    return accepted[::-1], 1 - recognised[::-1], thresholds[::-1]
-
-
-def equal_error_rate(genuine: Rates, impostor: Rates) -> float:
-    """Where the two error rates are equal, between the two thresholds around it by a straight line."""
-    accepted, rejected, _ = error_rates(genuine, impostor)
-    gap = rejected - accepted
-    after = int(np.argmax(gap >= 0))
-    if after == 0:
-        return float(rejected[0])
-    before = after - 1
-    share = -gap[before] / (gap[after] - gap[before])
-    return float(accepted[before] + share * (accepted[after] - accepted[before]))
 
 
 def _user_eer(scores: Rates, own: npt.NDArray[np.bool_]) -> float:
@@ -181,18 +142,3 @@ def _calibration_error(confidence: Rates, right: npt.NDArray[np.bool_]) -> float
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, weights=confidence - right, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(right))
-
-
-def _det(genuine: Rates, impostor: Rates) -> tuple[DetPoint, ...]:
-    """Points evenly far apart on the logarithmic axes on which the curve is drawn."""
-    if not len(impostor):
-        return ()
-    accepted, rejected, thresholds = error_rates(genuine, impostor)
-    half = DET_POINTS // 2
-    by_accepted = len(accepted) - np.searchsorted(accepted[::-1], np.geomspace(1 / len(impostor), 1, half), "right")
-    by_rejected = np.searchsorted(rejected, np.geomspace(1 / len(genuine), 1, half))
-    rows = np.unique(np.minimum(np.concatenate([by_accepted, by_rejected]), len(thresholds) - 1))
-    return tuple(
-        DetPoint(*point)
-        for point in zip(accepted[rows].tolist(), rejected[rows].tolist(), thresholds[rows].tolist(), strict=True)
-    )

@@ -9,16 +9,24 @@ from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
-from keyprint.errors import AlreadyExists, NotFound
+from keyprint.errors import NotFound
 from keyprint.holdout import Split
-from services.training.tables import Job, Model, Name, Sessions, now
+from services.training.reserve import reserve
+from services.training.tables import (
+    CANCELLED,
+    CANCELLING,
+    FAILED,
+    PENDING,
+    RUNNING,
+    SUCCEEDED,
+    UNDER_WAY,
+    Job,
+    Model,
+    Sessions,
+    now,
+)
 from services.training.work import Failure, Progress
-
-PENDING, RUNNING, CANCELLING = "PENDING", "RUNNING", "CANCELLING"
-CANCELLED, SUCCEEDED, FAILED = "CANCELLED", "SUCCEEDED", "FAILED"
-UNDER_WAY = (PENDING, RUNNING, CANCELLING)
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Asked:
     features: str
     params: Mapping[str, float]
     seed: int
+    impostors: float = 0.0
 
 
 class Jobs:
@@ -54,15 +63,6 @@ class Jobs:
                     found = session.scalars(select(Job).where(Job.request_id == request_id)).one_or_none()
                     if found:
                         return found, False
-                # The update locks the name's row, so what follows is decided for one caller after the other.
-                version = _next_version(session, asked.model)
-                if not new_version and _is_taken(session, asked.model):
-                    raise AlreadyExists(
-                        "MODEL_NAME_TAKEN",
-                        f"There is a model {asked.model!r} already, or a job that makes one; choose another name, or "
-                        "ask for a new version of it.",
-                        "model",
-                    )
                 job = Job(
                     id=f"job_{token_hex(6)}",
                     request_id=request_id or None,
@@ -70,7 +70,7 @@ class Jobs:
                     stage="queued",
                     progress=0.0,
                     message="Waiting for its turn.",
-                    version=version,
+                    version=reserve(session, asked.model, new_version),
                     curve=[],
                     created_at=now(),
                     **vars(asked),
@@ -160,22 +160,6 @@ class Jobs:
             if done:
                 session.add(model)
         return done
-
-
-def _next_version(session: Session, name: str) -> int:
-    query = update(Name).where(Name.name == name).values(last_version=Name.last_version + 1)
-    version = session.scalars(query.returning(Name.last_version)).one_or_none()
-    if version is None:
-        version = 1
-        session.add(Name(name=name, last_version=version))
-        session.flush()
-    return version
-
-
-def _is_taken(session: Session, name: str) -> bool:
-    models = select(Model.number).where(Model.name == name)
-    jobs = select(Job.number).where(Job.model == name, Job.state.in_(UNDER_WAY))
-    return any(session.scalars(query.limit(1)).first() is not None for query in (models, jobs))
 
 
 def _ended(state: str, message: str) -> dict[str, Any]:

@@ -13,9 +13,8 @@ from keyprint.timestamps import timestamp
 from keyprint.v1 import attempts_pb2, training_pb2
 from services.training.compare import Row
 from services.training.evaluate import Evaluation, from_json
-from services.training.jobs import RUNNING
 from services.training.learners.learner import Learner
-from services.training.tables import Job, Model, now
+from services.training.tables import RUNNING, AliasMove, Job, Model, now
 
 _TELLING = 0.05
 """Share of the work from which the pace so far says something about the rest."""
@@ -38,6 +37,7 @@ def job_message(row: Job, curve: bool = True) -> training_pb2.TrainingJob:
         features=row.features,
         params=_struct(row.params),
         seed=row.seed,
+        impostors=row.impostors,
         created_at=timestamp(row.created_at),
         curve=_curve(row.curve) if curve else (),
     )
@@ -85,11 +85,16 @@ def model_message(row: Model, aliases: Sequence[str], details: bool = True) -> t
     )
 
 
+def alias_move_message(row: AliasMove) -> training_pb2.AliasMove:
+    """An alias, pointed somewhere."""
+    return training_pb2.AliasMove(alias=row.alias, version=row.version, moved_at=timestamp(row.moved_at))
+
+
 def evaluation_message(evaluation: Evaluation, details: bool = True) -> training_pb2.Evaluation:
     """An evaluation, with or without per-user rows, confusion matrix and DET curve."""
     content = asdict(evaluation)
     if not details:
-        for name in ("users", "confusion", "det"):
+        for name in ("users", "confusion", "det", "open_set"):
             content.pop(name)
     return training_pb2.Evaluation(**content)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Select, delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from keyprint.errors import NotFound
 from keyprint.names import Reference, parse_reference
-from services.training.tables import Alias, Measured, Model, Sessions
+from services.training.reserve import reserve
+from services.training.tables import Alias, AliasMove, Measured, Model, Sessions, now
 
 
 class Models:
@@ -59,9 +63,44 @@ class Models:
             NotFound: there is none.
         """
         model = self.get(reference)
-        with self._sessions.begin() as session:
-            session.merge(Alias(name=model.name, alias=alias, version=model.version))
+        try:
+            with self._sessions.begin() as session:
+                before = session.get(Alias, (model.name, alias), with_for_update=True)
+                if before is None or before.version != model.version:
+                    session.merge(Alias(name=model.name, alias=alias, version=model.version))
+                    session.add(_move(model.name, alias, model.version))
+        except IntegrityError:
+            # Another caller made the same alias at once; this one moves it.
+            return self.set_alias(reference, alias)
         return model
+
+    def alias_moves(self, name: str, before: int | None, size: int) -> list[AliasMove]:
+        """Up to `size` moves of a name's aliases, newest first, those numbered below `before`."""
+        query = select(AliasMove).where(AliasMove.name == name).order_by(AliasMove.number.desc()).limit(size)
+        if before is not None:
+            query = query.where(AliasMove.number < before)
+        with self._sessions.begin() as session:
+            return list(session.scalars(query))
+
+    def publish(self, name: str, new_version: bool, make: Callable[[int], Model]) -> Model:
+        """Adds a model that no job made.
+
+        Args:
+            name: of the model.
+            new_version: whether the name may exist.
+            make: given the version, makes the row; what it leaves when this fails is swept at the next start.
+
+        Raises:
+            AlreadyExists: the name is taken, and no new version was asked for.
+        """
+        try:
+            with self._sessions.begin() as session:
+                model = make(reserve(session, name, new_version))
+                session.add(model)
+            return model
+        except IntegrityError:
+            # Another caller was the first to use the name.
+            return self.publish(name, new_version, make)
 
     def delete(self, reference: str) -> list[Model]:
         """Deletes the model that a reference names, all versions of a bare name, with their aliases; gives what went.
@@ -76,8 +115,11 @@ class Models:
             query = select(Model).where(Model.name == wanted.name) if bare else _named(session, wanted)
             going = list(session.scalars(query))
             for model in going:
-                mine = (Alias.name == model.name, Alias.version == model.version)
-                session.execute(delete(Alias).where(*mine))
+                for alias in session.scalars(
+                    select(Alias).where(Alias.name == model.name, Alias.version == model.version)
+                ):
+                    session.add(_move(alias.name, alias.alias, 0))
+                    session.delete(alias)
                 session.execute(delete(Measured).where(Measured.model_digest == model.digest))
                 session.delete(model)
         if not going:
@@ -93,6 +135,10 @@ class Models:
         """Keeps how a model did on a hold-out."""
         with self._sessions.begin() as session:
             session.merge(measured)
+
+
+def _move(name: str, alias: str, version: int) -> AliasMove:
+    return AliasMove(name=name, alias=alias, version=version, moved_at=now())
 
 
 def _named(session: Session, wanted: Reference) -> Select[Model]:

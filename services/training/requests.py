@@ -44,7 +44,19 @@ def asked(request: training_pb2.CreateTrainingJobRequest) -> Asked:
         features=feature_set(request.features).name,
         params=chosen.check(MessageToDict(request.params)),
         seed=seed(request.seed),
+        impostors=_impostors(request.impostors),
     )
+
+
+def _impostors(share: float) -> float:
+    # A comparison with not-a-number is never true.
+    if not 0 <= share < 1:
+        raise InvalidArgument(
+            "IMPOSTORS_OUT_OF_RANGE",
+            f"The share of users that are impostors must be from 0 to below 1, not {share:g}.",
+            "impostors",
+        )
+    return share
 
 
 def split(value: attempts_pb2.Split.ValueType) -> Split:

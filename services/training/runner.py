@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
-from keyprint import package
 from keyprint.holdout import Split
+from services.training.entry import entry
 from services.training.jobs import Jobs
 from services.training.models import Models
 from services.training.process import Process
 from services.training.store import Store
-from services.training.tables import Job, Model, now
+from services.training.tables import Job
 from services.training.work import Failure, Order, Outcome, Progress
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Runner:
                 if isinstance(result, Failure):
                     self._jobs.fail(job.id, result)
                 elif result:
-                    self._publish(job, result, directory)
+                    self._publish(job, directory)
             except Exception:
                 log.exception("%s failed", job.id)
                 message = "Training failed inside Keyprint; the training service's log says how."
@@ -80,40 +80,11 @@ class Runner:
             split=cast(Split, job.split),
             features=job.features,
             seed=job.seed,
+            impostors=job.impostors,
         )
 
-    def _publish(self, job: Job, outcome: Outcome, directory: Path) -> None:
+    def _publish(self, job: Job, directory: Path) -> None:
         self._jobs.note(job.id, Progress("publishing", 0.98, "Publishing the model."), job.curve)
-        made = package.read(directory)
         kept = self._store.put(job.model, job.version, directory)
-        model = Model(
-            name=job.model,
-            version=job.version,
-            learner=job.learner,
-            features=made.inputs.feature_set,
-            features_version=made.inputs.version,
-            release_times=made.inputs.release_times,
-            phrase=made.inputs.phrase,
-            users=list(made.labels),
-            dataset=job.dataset,
-            fingerprint=outcome.fingerprint,
-            holdout=job.holdout,
-            split=job.split,
-            params=job.params,
-            seed=job.seed,
-            training_attempts=outcome.training_attempts,
-            fit_seconds=outcome.fit_seconds,
-            near_ties=outcome.near_ties,
-            size_kib=_size(kept) // 1024,
-            digest=package.digest(kept),
-            libraries=outcome.libraries,
-            evaluation=package.read_metrics(directory),
-            curve=job.curve,
-            created_at=now(),
-        )
-        if not self._jobs.succeed(job.id, model):
+        if not self._jobs.succeed(job.id, entry(job.model, job.version, kept)):
             self._store.delete(job.model, job.version)
-
-
-def _size(directory: Path) -> int:
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())

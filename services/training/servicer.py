@@ -8,17 +8,20 @@ import grpc
 from google.protobuf import empty_pb2
 
 from keyprint import checks
+from keyprint.errors import InvalidArgument
 from keyprint.features import FEATURE_SETS
 from keyprint.holdout import check_share
-from keyprint.names import check_alias
+from keyprint.names import check_alias, check_model_name
 from keyprint.rpc import WatchSlots
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc, training_pb2, training_pb2_grpc
 from keyprint.workflows import WorkQueue
 from services.training import dataset, messages, requests
+from services.training.arrivals import Arrivals
 from services.training.compare import Comparer
 from services.training.jobs import Jobs
 from services.training.learners import LEARNERS
 from services.training.models import Models
+from services.training.openset import check_impostors
 from services.training.store import Store
 from services.training.tables import Model
 
@@ -39,6 +42,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         models: Models,
         store: Store,
         comparer: Comparer,
+        arrivals: Arrivals,
         queue: WorkQueue,
         ingest: ingest_pb2_grpc.IngestServiceStub,
     ) -> None:
@@ -46,6 +50,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self._models = models
         self._store = store
         self._comparer = comparer
+        self._arrivals = arrivals
         self._queue = queue
         self._ingest = ingest
         self._slots = WatchSlots()
@@ -69,6 +74,8 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         about = self._ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=asked.dataset))
         dataset.check(about)
         dataset.check_holdout(about, asked.holdout)
+        if asked.impostors:
+            check_impostors(about.enrolled_users, asked.impostors)
         job, is_new = self._jobs.open(asked, request.request_id, request.new_version)
         if is_new:
             self._queue.put(job.id)
@@ -128,6 +135,16 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     ) -> training_pb2.Model:
         return self._message(self._models.set_alias(request.model, check_alias(request.alias)))
 
+    def ListAliasMoves(  # noqa: N802
+        self, request: training_pb2.ListAliasMovesRequest, context: grpc.ServicerContext
+    ) -> training_pb2.ListAliasMovesResponse:
+        name = check_model_name(request.model, "model")
+        size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
+        rows = self._models.alias_moves(name, before, size + 1)
+        moves = map(messages.alias_move_message, rows[:size])
+        token = str(rows[size - 1].number) if len(rows) > size else ""
+        return training_pb2.ListAliasMovesResponse(moves=moves, next_page_token=token)
+
     def CompareModels(  # noqa: N802
         self, request: training_pb2.CompareModelsRequest, context: grpc.ServicerContext
     ) -> training_pb2.Comparison:
@@ -154,6 +171,16 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
             yield training_pb2.DownloadModelResponse(header=header)
             while content := file.read(PIECE_BYTES):
                 yield training_pb2.DownloadModelResponse(content=content)
+
+    def UploadModel(  # noqa: N802
+        self, request_iterator: Iterator[training_pb2.UploadModelRequest], context: grpc.ServicerContext
+    ) -> training_pb2.Model:
+        first = next(request_iterator, training_pb2.UploadModelRequest())
+        if first.WhichOneof("part") != "header":
+            raise InvalidArgument("HEADER_MISSING", "An upload must begin with its header.", "header")
+        name = check_model_name(first.header.model, "model")
+        pieces = (message.content for message in request_iterator)
+        return self._message(self._arrivals.receive(pieces, name, first.header.new_version))
 
     def _message(self, model: Model) -> training_pb2.Model:
         return messages.model_message(model, self._models.aliases().get(model.reference, ()))

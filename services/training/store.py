@@ -12,10 +12,29 @@ import bentoml
 
 # The public functions take a store, and only this module names its class.
 from bentoml._internal.models import ModelStore
+from bentoml._internal.models.model import ModelInfo
 from bentoml.exceptions import NotFound as BentoNotFound
 
+from keyprint import package
 from keyprint.errors import NotFound
 from services.training.tables import Model
+
+_INFO = "model.yaml"
+_DIGEST = "digest"
+
+
+def said_digest(directory: Path) -> str:
+    """The digest that the exporter of an unpacked model gave its package.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it says nothing of the sort.
+    """
+    with (directory / _INFO).open() as file:
+        try:
+            return str(ModelInfo.from_yaml_file(file).metadata[_DIGEST])
+        except Exception as error:  # a stranger wrote it
+            raise ValueError(f"{_INFO} names no digest: {error}") from error
 
 
 class Store:
@@ -25,11 +44,13 @@ class Store:
         directory.mkdir(parents=True, exist_ok=True)
         self._store = ModelStore(directory)
 
-    def put(self, name: str, version: int, package: Path) -> Path:
+    def put(self, name: str, version: int, directory: Path) -> Path:
         """Makes a BentoML model of a package's files, in place of one that a crash left; gives its directory."""
         self.delete(name, version)
-        with bentoml.models.create(f"{name}:{version}", _model_store=self._store) as model:
-            shutil.copytree(package, model.path, dirs_exist_ok=True)
+        said = {_DIGEST: package.digest(directory)}
+        with bentoml.models.create(f"{name}:{version}", metadata=said, _model_store=self._store) as model:
+            # A package that came as an export has the file that its own store wrote.
+            shutil.copytree(directory, model.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_INFO))
         return self.directory(name, version)
 
     def directory(self, name: str, version: int) -> Path:

@@ -13,6 +13,11 @@ from keyprint.database import open_database
 
 Sessions = sessionmaker[Session]
 
+PENDING, RUNNING, CANCELLING = "PENDING", "RUNNING", "CANCELLING"
+CANCELLED, SUCCEEDED, FAILED = "CANCELLED", "SUCCEEDED", "FAILED"
+UNDER_WAY = (PENDING, RUNNING, CANCELLING)
+"""The states of a job, and those in which it has not ended."""
+
 
 def open_tables(url: str) -> Sessions:
     """Opens the database at the SQLAlchemy `url`, its tables up to date."""
@@ -58,6 +63,7 @@ class Job(Base):
     features: Mapped[str]
     params: Mapped[dict[str, float]] = mapped_column(JSON)
     seed: Mapped[int]
+    impostors: Mapped[float] = mapped_column(default=0.0)
     curve: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     error_reason: Mapped[str] = mapped_column(default="")
     error_field: Mapped[str] = mapped_column(default="")
@@ -111,6 +117,18 @@ class Alias(Base):
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
     alias: Mapped[str] = mapped_column(String(63), primary_key=True)
     version: Mapped[int]
+
+
+class AliasMove(Base):
+    """An alias, pointed at a version; at 0 when it went with the version that it pointed at."""
+
+    __tablename__ = "alias_moves"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), index=True)
+    alias: Mapped[str] = mapped_column(String(63))
+    version: Mapped[int]
+    moved_at: Mapped[datetime]
 
 
 class Measured(Base):

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from keyprint import package
+from keyprint.attempts import Aligned
 from keyprint.errors import Internal
 from keyprint.features import FeatureSet, Matrix, feature_set
 from keyprint.graph import Graph
 from keyprint.holdout import choose
-from services.training.calibrate import softmax, temperature, thresholds
+from services.training.calibrate import Logits, softmax, temperature, thresholds
 from services.training.dataset import Trainable, nothing_to_calibrate_on, select
 from services.training.evaluate import evaluate
 from services.training.learners import learner
 from services.training.learners.learner import Examples, Fitted, Labels, Learner, Step
+from services.training.openset import OpenSet, choose_impostors, evaluate_open
 from services.training.work import Order, Outcome, Point, Progress
 
 CALIBRATION_SHARE = 0.1
@@ -30,6 +33,7 @@ CLOSE = 1e-5
 
 _AGREEMENT = 1e-4
 
+Chosen = npt.NDArray[np.bool_]
 Tell = Callable[[Progress], None]
 
 
@@ -42,8 +46,13 @@ class _Share:
     ends: float
 
 
-_FITTING = _Share("fitting", 0.02, 0.5)
-_CALIBRATING = _Share("calibrating", 0.5, 0.94)
+_BEGUN, _FITTED = 0.02, 0.94
+
+
+def _shares(*stages: str) -> list[_Share]:
+    """Stages of one fit each."""
+    bounds = np.linspace(_BEGUN, _FITTED, len(stages) + 1).tolist()
+    return [_Share(*one) for one in zip(stages, bounds, bounds[1:], strict=False)]
 
 
 def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
@@ -54,38 +63,41 @@ def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
     the model that saw all of them.  The hold-out takes part in none of it.
 
     Raises:
-        FailedPrecondition: the hold-out cannot be chosen, or leaves nothing to calibrate on.
+        FailedPrecondition: the hold-out cannot be chosen, or leaves nothing to calibrate on, or impostors leave fewer
+            than two users.
         Internal: the graph does not answer as the source estimator does.
     """
     held_out = data.held_out(order.holdout, order.split, order.seed)
     labels, truth = np.unique(data.users, return_inverse=True)
     known = data.only(~held_out)
     features = feature_set(order.features)
-    fit = _Fit(learner(order.learner), order, features, data.release_times, len(labels))
+    curve: list[Point] = []
+    fit = _Fit(learner(order.learner), order, features, data.release_times, len(labels), tell)
+    fitting, calibrating, *judging = _shares("fitting", "calibrating", *(["impostors"] if order.impostors else []))
 
     title = fit.learner.title
-    tell(Progress("fitting", _FITTING.begins, f"Training has started: {title} on {len(known.ids):,} attempts."))
+    tell(Progress("fitting", fitting.begins, f"Training has started: {title} on {len(known.ids):,} attempts."))
     began = time.monotonic()
-    fitted = fit(known, truth[~held_out], _FITTING, tell)
+    fitted = fit(known, truth[~held_out], fitting, curve)
     fit_seconds = time.monotonic() - began
-    degrees, decision = _calibrate(fit, known, truth[~held_out], tell)
+    probe = _calibrate(fit, known, truth[~held_out], calibrating)
+    open_set = _open_set(fit, data, held_out, *judging) if judging else None
 
-    tell(Progress("exporting", _CALIBRATING.ends, "Writing the model as ONNX and checking it."))
     directory = Path(order.directory)
-    (directory / package.GRAPH).write_bytes(fitted.graph(degrees).SerializeToString())
+    tell(Progress("exporting", _FITTED, "Writing the model as ONNX and checking it."))
+    (directory / package.GRAPH).write_bytes(fitted.graph(probe.degrees).SerializeToString())
     fitted.save(directory)
     unseen = features.compute(select(data.attempts, held_out), data.release_times)
     probabilities = Graph(directory / package.GRAPH).run(unseen)
-    near_ties = _check_agreement(probabilities, softmax(fitted.logits(unseen), degrees))
+    near_ties = _check_agreement(probabilities, softmax(fitted.logits(unseen), probe.degrees))
 
     tell(Progress("evaluating", 0.97, f"Evaluating on {len(unseen):,} held-out attempts."))
-    evaluation = evaluate(probabilities, truth[held_out], labels.tolist())
-    libraries = _versions(fit.learner)
+    evaluation = replace(evaluate(probabilities, truth[held_out], labels.tolist()), open_set=open_set)
     package.write(
         directory,
         package.Inputs(features.name, features.version, data.phrase, data.release_times),
         labels.tolist(),
-        decision,
+        probe.thresholds,
         asdict(evaluation),
         {
             "dataset": data.id,
@@ -95,12 +107,16 @@ def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
             "holdout": order.holdout,
             "split": order.split,
             "seed": order.seed,
-            "temperature": degrees,
-            "libraries": libraries,
+            "impostors": order.impostors,
+            "temperature": probe.degrees,
+            "libraries": _versions(fit.learner),
+            "fit_seconds": fit_seconds,
+            "near_ties": near_ties,
+            "curve": [asdict(point) for point in curve],
         },
         known.ids,
     )
-    return Outcome(data.fingerprint, len(known.ids), fit_seconds, near_ties, libraries)
+    return Outcome()
 
 
 @dataclass(frozen=True)
@@ -112,8 +128,10 @@ class _Fit:
     features: FeatureSet
     release_times: bool
     users: int
+    tell: Tell
 
-    def __call__(self, data: Trainable, truth: Labels, share: _Share, tell: Tell) -> Fitted:
+    def __call__(self, data: Trainable, truth: Labels, share: _Share, curve: list[Point] | None = None) -> Fitted:
+        """Fits; each step goes into `curve`, if there is one."""
         examples = Examples(
             attempts=data.attempts,
             labels=truth,
@@ -124,25 +142,62 @@ class _Fit:
 
         def report(step: Step) -> None:
             done = share.begins + (share.ends - share.begins) * step.number / step.of
-            if share is _FITTING:
-                point = Point(step.number, step.loss, step.accuracy)
-                tell(Progress(share.stage, done, f"Training has started: step {step.number} of {step.of}.", point))
-            else:
-                tell(Progress(share.stage, done, f"Calibrating: step {step.number} of {step.of}."))
+            point = Point(step.number, step.loss, step.accuracy) if curve is not None else None
+            if curve is not None and point:
+                curve.append(point)
+            self.tell(Progress(share.stage, done, f"{_DOING[share.stage]}: step {step.number} of {step.of}.", point))
 
         return self.learner.fit(examples, self.order.params, self.order.seed, report)
 
+    def answers(self, fitted: Fitted, attempts: Aligned, degrees: float) -> Logits:
+        """Probabilities float64[n, K] of the source estimator."""
+        return softmax(fitted.logits(self.features.compute(attempts, self.release_times)), degrees)
 
-def _calibrate(fit: _Fit, known: Trainable, truth: Labels, tell: Tell) -> tuple[float, package.Thresholds]:
-    """The temperature, and the thresholds at it."""
+
+_DOING = {
+    "fitting": "Training has started",
+    "calibrating": "Calibrating",
+    "impostors": "Training once more without the impostors",
+}
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """A fit that did not see the last attempts, and what these say about its answers."""
+
+    fitted: Fitted
+    degrees: float
+    thresholds: package.Thresholds
+
+
+def _calibrate(fit: _Fit, known: Trainable, truth: Labels, share: _Share) -> _Probe:
     apart = _apart(known, fit.order.holdout)
-    probe = fit(known.only(~apart), truth[~apart], _CALIBRATING, tell)
-    logits = probe.logits(fit.features.compute(select(known.attempts, apart), fit.release_times))
+    fitted = fit(known.only(~apart), truth[~apart], share)
+    logits = fitted.logits(fit.features.compute(select(known.attempts, apart), fit.release_times))
     degrees = temperature(logits, truth[apart])
-    return degrees, thresholds(softmax(logits, degrees), truth[apart])
+    return _Probe(fitted, degrees, thresholds(softmax(logits, degrees), truth[apart]))
 
 
-def _apart(known: Trainable, share: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _open_set(fit: _Fit, data: Trainable, held_out: Chosen, share: _Share) -> OpenSet:
+    """Fits once more without the impostors, for this evaluation alone, and has them claim to be the others."""
+    labels, owner = np.unique(data.users, return_inverse=True)
+    strangers = choose_impostors(labels.tolist(), fit.order.impostors, fit.order.seed)
+    strange = strangers[owner]
+    # Positions among those who are left.
+    truth = (np.cumsum(~strangers) - 1)[owner]
+    few = replace(fit, users=int((~strangers).sum()))
+    seen, judged, claims = ~held_out & ~strange, held_out & ~strange, held_out & strange
+    probe = _calibrate(few, data.only(seen), truth[seen], share)
+    return evaluate_open(
+        few.answers(probe.fitted, select(data.attempts, judged), probe.degrees),
+        truth[judged],
+        few.answers(probe.fitted, select(data.attempts, claims), probe.degrees),
+        probe.thresholds.at(probe.thresholds.default_far),
+        labels[strangers].tolist(),
+    )
+
+
+def _apart(known: Trainable, share: float) -> Chosen:
     """bool[n]: the last tenth of each user's attempts; nothing of users with a single one, which the fit needs."""
     _, owner, counts = np.unique(known.users, return_inverse=True, return_counts=True)
     several = counts[owner] > 1

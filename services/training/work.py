@@ -28,6 +28,7 @@ class Order:
         split: how it is chosen.
         features: name of the feature set.
         seed: of every random choice.
+        impostors: share of the users to evaluate with as impostors; 0 for none.
     """
 
     ingest_address: str
@@ -39,6 +40,7 @@ class Order:
     split: Split
     features: str
     seed: int
+    impostors: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,21 +71,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the package does not say about itself.
-
-    Attributes:
-        fingerprint: of the dataset as it was read.
-        training_attempts: attempts that the model saw, calibration included.
-        fit_seconds: what the final fit took.
-        near_ties: hold-out attempts whose two best candidates were within 1e-5 of each other.
-        libraries: library to version.
-    """
-
-    fingerprint: str
-    training_attempts: int
-    fit_seconds: float
-    near_ties: int
-    libraries: Mapping[str, str]
+    """The package is written, and says everything about itself."""
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,7 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
     def __init__(self, pause: float = 0.0, steps: int = 3) -> None:
         self.jobs: dict[str, JOB] = {}
         self.models: list[training_pb2.Model] = []
+        self.moves: list[training_pb2.AliasMove] = []
         self.requests: list[training_pb2.CreateTrainingJobRequest] = []
         self._pause = pause
         self._steps = steps
@@ -309,7 +310,14 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
     def SetModelAlias(self, request: training_pb2.SetModelAliasRequest, context: Any) -> training_pb2.Model:  # noqa: N802
         model = self._find(request.model)
         model.aliases.append(check_alias(request.alias))
+        self.moves.append(training_pb2.AliasMove(alias=request.alias, version=model.version))
         return model
+
+    def ListAliasMoves(self, request: Any, context: Any) -> training_pb2.ListAliasMovesResponse:  # noqa: N802
+        return training_pb2.ListAliasMovesResponse(moves=self.moves[::-1])
+
+    def UploadModel(self, request_iterator: Any, context: Any) -> training_pb2.Model:  # noqa: N802
+        raise errors.InvalidArgument("MODEL_FILE_INVALID", "Nobody sends models over HTTP.", "content")
 
     def CompareModels(self, request: training_pb2.CompareModelsRequest, context: Any) -> training_pb2.Comparison:  # noqa: N802
         row = training_pb2.ComparisonRow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -18,9 +19,11 @@ from keyprint.client import IngestClient, TrainingClient
 from keyprint.v1 import training_pb2
 from tests.conftest import Stack
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 State = training_pb2.TrainingJob
+KILLS = int(os.environ.get("KEYPRINT_TEST_KILLS", "5"))
+"""How often the service is killed; `make soak` asks for more."""
 
 
 class Service:
@@ -96,6 +99,31 @@ def test_a_killed_service_finishes_its_job_after_the_next_start(service: Service
         assert sorted(f"{one.name}@{one.version}" for one in client.list_models()) == ["ada@1", "bob@1"]
     assert list((tmp_path / "training" / "jobs").iterdir()) == []
     assert sorted(path.name for path in (tmp_path / "training" / "models").iterdir()) == ["ada", "bob"]
+
+
+def test_a_service_that_is_killed_at_any_moment_loses_nothing_and_does_nothing_twice(
+    service: Service, dataset: str, tmp_path: Path
+) -> None:
+    moments = random.SystemRandom()
+    asked: list[str] = []
+    for number in range(KILLS):
+        with TrainingClient(service.address) as client:
+            params = {"trees": moments.choice([5, 300]), "depth": 6}
+            asked.append(client.create_training_job(dataset, "adaboost", f"ada-{number}", 0.2, params=params).id)
+        time.sleep(moments.uniform(0.0, 6.0))
+        service.process.kill()
+        service.process.wait()
+        service.start()
+    with TrainingClient(service.address) as client:
+        for job in asked:
+            *_, ended = client.watch_training_job(job)
+            assert ended.state == State.STATE_SUCCEEDED, ended.error
+        models = sorted(f"{one.name}@{one.version}" for one in client.list_models())
+        assert models == sorted(f"ada-{number}@1" for number in range(KILLS))
+        for one in models:
+            assert sum(len(piece) for piece in client.download_model(one)) > 0
+    assert list((tmp_path / "training" / "jobs").iterdir()) == []
+    assert len(list((tmp_path / "training" / "models").iterdir())) == KILLS
 
 
 def test_a_worker_that_is_killed_fails_its_job_and_frees_the_name(service: Service, dataset: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from keyprint import package
 from keyprint.errors import Internal, InvalidArgument, NotFound, Unavailable
-from services.inference import models as module
+from services.inference import models as models_module
 from services.inference.models import Models
 from tests.unit.inference.conftest import House, write_package
 
@@ -31,7 +31,7 @@ def models(house: House, tmp_path: Path, cache: Path) -> Models:
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training is asked every time."""
-    monkeypatch.setattr(module, "MEMORY_SECONDS", 0.0)
+    monkeypatch.setattr(models_module, "MEMORY_SECONDS", 0.0)
 
 
 def test_a_model_is_pulled_once_and_asked_for_seldom(models: Models, house: House) -> None:
@@ -146,7 +146,7 @@ def test_members_outside_of_the_archive_are_refused(models: Models, house: House
 
 
 def test_a_package_too_large_to_unpack_is_refused(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "UNPACKED_BYTES", 100)
+    monkeypatch.setattr(package, "UNPACKED_BYTES", 100)
     with pytest.raises(Internal, match="larger than 100 bytes"):
         models.get("ada")
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from services.training.evaluate import Evaluation, equal_error_rate, error_rates, evaluate, from_json
+from services.training.evaluate import Evaluation, evaluate, from_json
+from services.training.rates import equal_error_rate, error_rates
 
 LABELS = ["ann", "bob", "cat", "dan", "eve"]
 

@@ -9,9 +9,20 @@ from pathlib import Path
 import pytest
 
 from keyprint.errors import AlreadyExists, NotFound
-from services.training.jobs import CANCELLED, CANCELLING, FAILED, PENDING, RUNNING, SUCCEEDED, Asked, Jobs
+from services.training.jobs import Asked, Jobs
 from services.training.models import Models
-from services.training.tables import Model, Sessions, now, open_tables
+from services.training.tables import (
+    CANCELLED,
+    CANCELLING,
+    FAILED,
+    PENDING,
+    RUNNING,
+    SUCCEEDED,
+    Model,
+    Sessions,
+    now,
+    open_tables,
+)
 from services.training.work import Failure, Progress
 
 ASKED = Asked("ds_1", "adaboost", "ada", 0.2, "late", "timing", {"trees": 10}, 0)

@@ -19,12 +19,14 @@ from keyprint.graph import Graph
 from services.training import learners, trainer
 from services.training.compare import Comparer
 from services.training.dataset import Trainable
+from services.training.entry import entry
+from services.training.evaluate import from_json
 from services.training.learners.adaboost import Boosted
 from services.training.learners.learner import Examples, Learner, Logits, Report
 from services.training.models import Models
 from services.training.store import Store
-from services.training.tables import Model, now, open_tables
-from services.training.work import Order, Outcome, Progress
+from services.training.tables import Model, open_tables
+from services.training.work import Order, Progress
 
 KEYS, EACH = 5, 20
 USERS = ("ann", "bob", "cat")
@@ -53,13 +55,14 @@ def order(tmp_path: Path) -> Order:
     return Order("", str(made), "ds_1", "adaboost", params, 0.25, "late", "timing", 0)
 
 
-def train(order: Order, data: Trainable | None = None) -> tuple[Outcome, list[Progress]]:
+def train(order: Order, data: Trainable | None = None) -> tuple[Model, list[Progress]]:
     told: list[Progress] = []
-    return trainer.train(order, data or typing(), told.append), told
+    trainer.train(order, data or typing(), told.append)
+    return entry("ada", 1, Path(order.directory)), told
 
 
 def test_the_package_says_what_it_was_made_of(order: Order) -> None:
-    outcome, told = train(order)
+    model, told = train(order)
     made = Path(order.directory)
     read = package.read(made)
     assert read.labels == USERS
@@ -67,7 +70,7 @@ def test_the_package_says_what_it_was_made_of(order: Order) -> None:
     about = json.loads((made / "training.json").read_text())
     assert (about["fingerprint"], about["learner"], about["holdout"]) == ("fingerprint", "adaboost", 0.25)
     assert about["params"]["trees"] == 5
-    assert outcome.training_attempts == len(read.trained_ids) == 45
+    assert model.training_attempts == len(read.trained_ids) == 45
     assert package.read_metrics(made)["attempts"] == 15
     assert told[0].stage == "fitting"
     assert [one.progress for one in told] == sorted(one.progress for one in told)
@@ -144,8 +147,8 @@ def test_a_user_with_one_attempt_left_is_learnt_all_the_same(order: Order) -> No
     data = typing()
     few = np.ones(len(data.ids), np.bool_)
     few[2:EACH] = False
-    outcome, _ = train(order, data.only(few))
-    assert outcome.training_attempts == 1 + 15 + 15
+    model, _ = train(order, data.only(few))
+    assert model.training_attempts == 1 + 15 + 15
     assert package.read(Path(order.directory)).labels == USERS
 
 
@@ -155,42 +158,53 @@ def test_nothing_to_calibrate_on_is_told(order: Order) -> None:
     assert (caught.value.reason, caught.value.field) == ("NOT_ENOUGH_ATTEMPTS", "holdout")
 
 
+def test_impostors_are_judged_by_a_fit_that_never_saw_them(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    users: list[int] = []
+    real = learners.learner("adaboost")
+
+    def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Report) -> Boosted:
+        users.append(len(np.unique(examples.labels)))
+        fitted = real.fit(examples, params, seed, report)
+        assert isinstance(fitted, Boosted)
+        return fitted
+
+    use(monkeypatch, replace(real, fit=fit))
+    model, told = train(replace(order, impostors=0.4))
+    assert users == [3, 3, 2]
+    assert model.users == list(USERS)
+    found = from_json(model.evaluation).open_set
+    assert found is not None
+    assert len(found.impostors) == 1
+    assert set(found.impostors) < set(USERS)
+    assert found.attempts == 5
+    assert 0 <= found.equal_error_rate <= 1
+    assert [one.progress for one in told] == sorted(one.progress for one in told)
+    assert "impostors" in {one.stage for one in told}
+
+
+def test_impostors_must_leave_two_to_tell_apart(order: Order) -> None:
+    with pytest.raises(FailedPrecondition) as caught:
+        train(replace(order, impostors=0.7))
+    assert (caught.value.reason, caught.value.field) == ("NOT_ENOUGH_USERS", "impostors")
+
+
+def test_the_same_order_makes_the_same_figures_again(order: Order) -> None:
+    first, _ = train(replace(order, impostors=0.4))
+    again, _ = train(replace(order, impostors=0.4))
+    assert again.evaluation == first.evaluation
+    assert again.curve == first.curve
+
+
 # Comparison
 
 
 @pytest.fixture
 def house(tmp_path: Path, order: Order) -> tuple[Models, Store, Model]:
     """One model, trained and kept."""
-    outcome, _ = train(order)
-    made = Path(order.directory)
+    train(order)
     tables = open_tables(f"sqlite:///{tmp_path / 'catalogue.db'}")
     store = Store(tmp_path / "store")
-    kept = store.put("ada", 1, made)
-    row = Model(
-        name="ada",
-        version=1,
-        learner="adaboost",
-        features="timing",
-        features_version=1,
-        release_times=False,
-        phrase="abcde",
-        users=list(USERS),
-        dataset="ds_1",
-        fingerprint=outcome.fingerprint,
-        holdout=0.25,
-        split="late",
-        params={},
-        seed=0,
-        training_attempts=outcome.training_attempts,
-        fit_seconds=outcome.fit_seconds,
-        near_ties=0,
-        size_kib=1,
-        digest=package.digest(kept),
-        libraries={},
-        evaluation=package.read_metrics(made),
-        curve=[],
-        created_at=now(),
-    )
+    row = entry("ada", 1, store.put("ada", 1, Path(order.directory)))
     with tables.begin() as session:
         session.add(row)
     return Models(tables), store, row

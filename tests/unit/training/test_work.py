@@ -24,7 +24,7 @@ ORDER = Order("127.0.0.1:1", "/nowhere", "ds_1", "adaboost", {"trees": 10}, 0.2,
     [
         Progress("reading", 0.0, "Reading."),
         Progress("fitting", 0.5, "Half.", Point(3, 0.25, None)),
-        Outcome("f", 10, 1.5, 0, {"numpy": "2"}),
+        Outcome(),
         Failure("REASON", "A sentence\nof two lines.", "dataset"),
     ],
 )

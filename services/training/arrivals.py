@@ -1,0 +1,101 @@
+"""Models that come as files: what DownloadModel gave, here or elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from keyprint import package
+from keyprint.errors import FailedPrecondition, InvalidArgument
+from keyprint.features import FEATURE_SETS
+from keyprint.graph import Graph
+from services.training.entry import entry
+from services.training.models import Models
+from services.training.store import Store, said_digest
+from services.training.tables import Model
+
+
+class Arrivals:
+    """Receives models and publishes them; a refused one leaves nothing."""
+
+    def __init__(self, models: Models, store: Store, directory: Path) -> None:
+        """Unpacks in `directory`, which belongs to this object: what a crash left there is thrown away."""
+        self._models = models
+        self._store = store
+        self._directory = directory
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+
+    def receive(self, pieces: Iterable[bytes], name: str, new_version: bool) -> Model:
+        """Publishes the model that the pieces make.
+
+        Raises:
+            InvalidArgument: they are no model, or not all of it.
+            FailedPrecondition: this Keyprint has not the features that it reads.
+            AlreadyExists: the name is taken, and no new version was asked for.
+        """
+        with tempfile.TemporaryDirectory(dir=self._directory) as folder:
+            archive, unpacked = Path(folder) / "model.tar", Path(folder) / "model"
+            _write(pieces, archive)
+            try:
+                package.unpack(archive, unpacked)
+                _check(unpacked)
+            except (OSError, tarfile.TarError, ValueError) as error:
+                raise _invalid(f"it is damaged, or was never one ({error})") from None
+
+            def publish(version: int) -> Model:
+                return entry(name, version, self._store.put(name, version, unpacked))
+
+            return self._models.publish(name, new_version, publish)
+
+
+def _write(pieces: Iterable[bytes], archive: Path) -> None:
+    size = 0
+    with archive.open("wb") as file:
+        for piece in pieces:
+            size += len(piece)
+            if size > package.UNPACKED_BYTES:
+                raise _invalid(f"it is larger than {package.UNPACKED_BYTES:,} bytes")
+            file.write(piece)
+
+
+def _check(directory: Path) -> None:
+    """Nothing, if the package is what its exporter said, and can be served here.
+
+    Raises:
+        InvalidArgument: its content is not what its digest says, or its graph does not answer for its users.
+        FailedPrecondition: it reads features that this Keyprint has not.
+        OSError: a file is missing.
+        ValueError: a file is not what it should be.
+    """
+    if said_digest(directory) != package.digest(directory):
+        raise _invalid("its digest is another than that of its content")
+    # Everything that its row will hold.
+    entry("arrival", 0, directory)
+    made = package.read(directory)
+    features = FEATURE_SETS.get(made.inputs.feature_set)
+    if features is None or features.version != made.inputs.version:
+        raise FailedPrecondition(
+            "UNKNOWN_FEATURE_SET",
+            f"The model reads features {made.inputs.feature_set!r} of version {made.inputs.version}, which this "
+            "Keyprint does not have.",
+            "content",
+        )
+    width = len(features.columns(made.inputs.phrase, made.inputs.release_times))
+    try:
+        answer = Graph(directory / package.GRAPH).run(np.zeros((1, width), np.float32))
+    except Exception as error:
+        raise _invalid("its graph does not run on its features") from error
+    if answer.shape != (1, len(made.labels)):
+        raise _invalid("its graph does not answer for each of its users")
+
+
+def _invalid(why: str) -> InvalidArgument:
+    return InvalidArgument(
+        "MODEL_FILE_INVALID", f"The file is no model that Keyprint exported: {why}; export it again.", "content"
+    )

@@ -1,0 +1,89 @@
+"""How well a model tells people whom it knows from people whom it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from keyprint.errors import FailedPrecondition
+from services.training.rates import DetPoint, Probabilities, Truth, det_curve, equal_error_rate, points
+
+FEWEST_KNOWN = 2
+
+
+@dataclass(frozen=True)
+class OpenSet:
+    """Claims of impostors against a model that never saw them; `keyprint.v1.OpenSet` says what each field is."""
+
+    impostors: tuple[str, ...]
+    attempts: int
+    threshold: float
+    false_accept_rate: float
+    false_reject_rate: float
+    equal_error_rate: float
+    det: tuple[DetPoint, ...]
+
+
+def from_json(content: Mapping[str, Any]) -> OpenSet:
+    """Rebuilds what `dataclasses.asdict` made of it."""
+    return OpenSet(**{**content, "impostors": tuple(content["impostors"]), "det": points(content["det"])})
+
+
+def check_impostors(users: int, share: float) -> int:
+    """How many of `users` are impostors.
+
+    Raises:
+        FailedPrecondition: fewer than two users would be left.
+    """
+    count = max(1, int(users * share))
+    if users - count < FEWEST_KNOWN:
+        raise FailedPrecondition(
+            "NOT_ENOUGH_USERS",
+            f"With {count} of {users} users as impostors fewer than two are left to tell apart; make the share of "
+            "impostors smaller.",
+            "impostors",
+        )
+    return count
+
+
+def choose_impostors(labels: Sequence[str], share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """bool[K]: which of the users play impostors.
+
+    Raises:
+        FailedPrecondition: as `check_impostors` says.
+    """
+    chosen = np.zeros(len(labels), np.bool_)
+    rng = np.random.default_rng(seed)
+    chosen[rng.choice(len(labels), check_impostors(len(labels), share), replace=False)] = True
+    return chosen
+
+
+def evaluate_open(
+    genuine: Probabilities, truth: Truth, strange: Probabilities, threshold: float, impostors: Sequence[str]
+) -> OpenSet:
+    """Compares what a model says of people whom it knows and of impostors.
+
+    Args:
+        genuine: [n, K], of attempts of the K users whom it knows; n at least 1.
+        truth: int64[n], positions of those who typed them.
+        strange: [m, K], of the impostors' attempts; m at least 1.
+        threshold: score from which it takes an attempt for its best candidate's.
+        impostors: their labels.
+    """
+    claims = np.asarray(strange, np.float64)
+    own = np.asarray(genuine, np.float64)[np.arange(len(truth)), truth]
+    taken = (own >= threshold) & (genuine.argmax(axis=1) == truth)
+    rates = [equal_error_rate(own[truth == one], claims[:, one]) for one in np.unique(truth)]
+    return OpenSet(
+        impostors=tuple(impostors),
+        attempts=len(claims),
+        threshold=threshold,
+        false_accept_rate=float((claims.max(axis=1) >= threshold).mean()),
+        false_reject_rate=float(1 - taken.mean()),
+        equal_error_rate=float(np.mean(rates)),
+        det=det_curve(own, claims.ravel()),
+    )

@@ -1,0 +1,76 @@
+"""False accept and false reject rates of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import metrics
+
+Probabilities = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Truth = npt.NDArray[np.int64]
+Rates = npt.NDArray[np.float64]
+
+DET_POINTS = 200
+
+
+@dataclass(frozen=True)
+class DetPoint:
+    """The two error rates, 0 to 1, when claims are accepted from a score of `threshold`."""
+
+    false_accept_rate: float
+    false_reject_rate: float
+    threshold: float
+
+
+def error_rates(genuine: Rates, impostor: Rates) -> tuple[Rates, Rates, Rates]:
+    """False accept and false reject rate at every threshold that changes one (ISO/IEC 19795-1).
+
+    Args:
+        genuine: scores of claims that are true; at least one.
+        impostor: scores of claims that are not; at least one.
+
+    Returns:
+        FAR falling, FRR rising and the threshold rising, one longer than there are distinct scores: a claim is
+        accepted when its score reaches the threshold, and the last threshold accepts nothing.
+    """
+    scores = np.concatenate([genuine, impostor])
+    genuinely = np.arange(len(scores)) < len(genuine)
+    accepted, recognised, thresholds = metrics.roc_curve(genuinely, scores, drop_intermediate=False)
+    # The highest threshold stands for one above every score, where scikit-learn has infinity.
+    thresholds[0] = np.nextafter(scores.max(), np.inf)
+    return accepted[::-1], 1 - recognised[::-1], thresholds[::-1]
+
+
+def equal_error_rate(genuine: Rates, impostor: Rates) -> float:
+    """Where the two error rates are equal, between the two thresholds around it by a straight line."""
+    accepted, rejected, _ = error_rates(genuine, impostor)
+    gap = rejected - accepted
+    after = int(np.argmax(gap >= 0))
+    if after == 0:
+        return float(rejected[0])
+    before = after - 1
+    share = -gap[before] / (gap[after] - gap[before])
+    return float(accepted[before] + share * (accepted[after] - accepted[before]))
+
+
+def det_curve(genuine: Rates, impostor: Rates) -> tuple[DetPoint, ...]:
+    """The two error rates at up to `DET_POINTS` thresholds, evenly far apart on the logarithmic axes of the plot."""
+    if not len(impostor):
+        return ()
+    accepted, rejected, thresholds = error_rates(genuine, impostor)
+    half = DET_POINTS // 2
+    by_accepted = len(accepted) - np.searchsorted(accepted[::-1], np.geomspace(1 / len(impostor), 1, half), "right")
+    by_rejected = np.searchsorted(rejected, np.geomspace(1 / len(genuine), 1, half))
+    rows = np.unique(np.minimum(np.concatenate([by_accepted, by_rejected]), len(thresholds) - 1))
+    return tuple(
+        DetPoint(*point)
+        for point in zip(accepted[rows].tolist(), rejected[rows].tolist(), thresholds[rows].tolist(), strict=True)
+    )
+
+
+def points(content: Iterable[Mapping[str, float]]) -> tuple[DetPoint, ...]:
+    """Rebuilds what `dataclasses.asdict` made of points."""
+    return tuple(DetPoint(**one) for one in content)
