@@ -72,6 +72,7 @@ class Keystrokes:
         pressed_at: int64[k], press times in µs.
         released_at: int64[k], release times in µs, `UNKNOWN_TIME` where unknown.
         malformed: bool[n], attempts that could not be read and so have no keystrokes.
+        too_long: bool[n], attempts that were found to have too many; None where nobody has looked.
     """
 
     offsets: Times
@@ -79,6 +80,7 @@ class Keystrokes:
     pressed_at: Times
     released_at: Times
     malformed: Flags
+    too_long: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -173,14 +175,15 @@ def single(characters: Sequence[str], pressed_at: Sequence[int], released_at: Se
 
 def from_batch(batch: pa.RecordBatch) -> Keystrokes:
     """The keystrokes of a batch with the columns of `SCHEMA`."""
-    character = batch.column("character")
+    character, reasons = batch.column("character"), batch.column("reason").to_pylist()
     offsets = np.asarray(character.offsets, np.int64)
     return Keystrokes(
         offsets=offsets - offsets[0] if len(offsets) else np.zeros(1, np.int64),
         character=encode_arrow(character.flatten()),
         pressed_at=batch.column("pressed_at").flatten().to_numpy(),
         released_at=batch.column("released_at").flatten().to_numpy(),
-        malformed=np.array([reason == "MALFORMED" for reason in batch.column("reason").to_pylist()], np.bool_),
+        malformed=np.array([reason == "MALFORMED" for reason in reasons], np.bool_),
+        too_long=np.array([reason == "TOO_LONG" for reason in reasons], np.bool_),
     )
 
 
@@ -202,7 +205,7 @@ def judge(keystrokes: Keystrokes, phrase: str, max_keystrokes: int = MAX_KEYSTRO
     typed = keystrokes.character[kept & fits[owner]].reshape(-1, len(expected))
     fits[fits] = (typed == expected).all(axis=1)
     reason[~fits] = _MISMATCH
-    reason[lengths > max_keystrokes] = _TOO_LONG
+    reason[lengths > max_keystrokes if keystrokes.too_long is None else keystrokes.too_long] = _TOO_LONG
     reason[lengths == 0] = _EMPTY
     reason[keystrokes.malformed] = _MALFORMED
 

@@ -50,6 +50,7 @@ class IngestSettings(Settings):
     ingest_document_seconds: float = Field(120.0, gt=0, description="Longest download of a document, in seconds.")
     ingest_connect_seconds: float = Field(10.0, gt=0, description="Longest wait for a connection, in seconds.")
     ingest_read_seconds: float = Field(30.0, gt=0, description="Longest wait for the next bytes, in seconds.")
+    ingest_redirects: int = Field(5, ge=0, description="Redirects followed on the way to a document.")
     ingest_retries: int = Field(3, ge=0, le=10, description="Tries after the first where the network or a 5xx fails.")
 
 

@@ -47,9 +47,11 @@ def microseconds(text: str) -> int | None:
     """An ISO 8601 time in µs since 1970 UTC, UTC where it names no zone; None if it is no time."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        # A zone may carry it out of the years that there are.
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _microseconds(value: object, position: int, name: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dbos import DBOS, SetWorkflowID
 
 _POLL_SECONDS = 0.1
+_UNDER_WAY = ("PENDING", "ENQUEUED")
 
 
 class WorkQueue:
@@ -47,5 +48,16 @@ class WorkQueue:
 
     def put(self, thing: str, run: int = 1) -> None:
         """Queues the work on a thing; the same run of it is queued once, however often it is put."""
-        with SetWorkflowID(f"{thing}-{run}"):
+        self._enqueue(thing, f"{thing}-{run}")
+
+    def resume(self, thing: str, run: int = 1) -> None:
+        """Queues the work on a thing that recorded no outcome, also if the workflow itself is over."""
+        workflow, number = f"{thing}-{run}", 0
+        while (status := DBOS.get_workflow_status(workflow)) and status.status not in _UNDER_WAY:
+            number += 1
+            workflow = f"{thing}-{run}-{number}"
+        self._enqueue(thing, workflow)
+
+    def _enqueue(self, thing: str, workflow: str) -> None:
+        with SetWorkflowID(workflow):
             DBOS.enqueue_workflow(self._name, self._workflow, thing)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 
 from keyprint.channel import channel
 from keyprint.rpc import Server
@@ -10,6 +12,9 @@ from keyprint.settings import InferenceSettings
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, training_pb2_grpc
 from services.inference.models import Models
 from services.inference.servicer import InferenceServicer
+
+SWEEP_SECONDS = 30.0
+"""How long a deleted model's files may stay."""
 
 
 def main() -> None:
@@ -22,9 +27,16 @@ def main() -> None:
         models = Models(
             training_pb2_grpc.TrainingServiceStub(training), home / "models", settings.inference_models_mib * 2**20
         )
+        threading.Thread(target=_sweep, args=(models,), name="sweep", daemon=True).start()
         servicer = InferenceServicer(models, ingest_pb2_grpc.IngestServiceStub(ingest))
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc_server)
         server.run(settings.grace_seconds)
+
+
+def _sweep(models: Models) -> None:
+    while True:
+        time.sleep(SWEEP_SECONDS)
+        models.sweep()
 
 
 if __name__ == "__main__":

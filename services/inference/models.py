@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -75,6 +76,33 @@ class Models:
             with self._lock:
                 engine = self._engines.get(key)
             return engine or self._load(key, model)
+
+    def sweep(self) -> None:
+        """Drops the packages and engines of models that training does not have any more; without training, none."""
+        # What is here before training is asked and is not in its answer was deleted, not just published.
+        here = {path.name for path in self._directory.glob("[!.]*")}
+        try:
+            there = {model.digest for model in self._all()}
+        except grpc.RpcError:
+            return
+        gone = here - there
+        with self._lock:
+            for key, engine in list(self._engines.items()):
+                if engine.package.directory.name in gone:
+                    del self._engines[key]
+        for name in gone:
+            log.info("dropped package %s: its model was deleted", name)
+            shutil.rmtree(self._directory / name, ignore_errors=True)
+
+    def _all(self) -> Iterator[training_pb2.Model]:
+        token, more = "", True
+        while more:
+            page = self._training.ListModels(
+                training_pb2.ListModelsRequest(page_size=1000, page_token=token), timeout=10
+            )
+            yield from page.models
+            token = page.next_page_token
+            more = bool(token)
 
     def _resolve(self, reference: str) -> training_pb2.Model:
         known = self._named.get(reference)

@@ -38,7 +38,7 @@ def main() -> None:
     queue = WorkQueue("ingest", workflows, settings.ingest_concurrency, importer.run)
     # A crash between the catalogue and the queue leaves a dataset that nobody works on.
     for dataset in catalogue.under_way():
-        queue.put(dataset.id, dataset.runs)
+        queue.resume(dataset.id, dataset.runs)
     server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR)
     servicer = IngestServicer(catalogue, store, uploads, queue)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
@@ -60,6 +60,7 @@ def _limits(settings: IngestSettings) -> tuple[FetchLimits, ImportLimits]:
         connect_seconds=settings.ingest_connect_seconds,
         read_seconds=settings.ingest_read_seconds,
         retries=settings.ingest_retries,
+        redirects=settings.ingest_redirects,
     )
     limits = ImportLimits(
         documents=settings.ingest_documents,

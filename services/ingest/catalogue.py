@@ -312,9 +312,19 @@ class Catalogue:
             for document in session.get_one(Dataset, dataset.number).documents:
                 session.delete(document)
 
-    def delete(self, dataset: str) -> None:
-        """Deletes a dataset with its documents."""
-        found = self.get(dataset)
+    def delete(self, dataset: Dataset) -> list[str]:
+        """Deletes a dataset with its documents; gives the URLs that no other dataset was read from."""
         with self._session() as session:
-            session.execute(delete(Dataset).where(Dataset.same_as == found.id))
-            session.delete(session.get_one(Dataset, found.number))
+            urls = {dataset.url}
+            for table in (Document, Source):
+                mine = select(table.url).where(table.dataset_number == dataset.number)
+                urls.update(session.scalars(mine))
+            session.execute(delete(Dataset).where(Dataset.same_as == dataset.id))
+            session.delete(session.get_one(Dataset, dataset.number))
+            session.flush()
+            return [url for url in urls if not _is_used(session, url)]
+
+
+def _is_used(session: Session, url: str) -> bool:
+    queries = (select(table.url).where(table.url == url).limit(1) for table in (Dataset, Document, Source))
+    return any(session.scalars(query).first() is not None for query in queries)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from typing import TypeVar
-from urllib.parse import urljoin
 
 from keyprint.errors import InvalidArgument, NotFound
-from services.ingest.fetch import Fetcher, without_credentials
+from services.ingest.fetch import Content, Fetcher, resolve, without_credentials
 from services.ingest.parse import Decoded, Document, decode, to_document
 from services.ingest.store import Store
 
@@ -52,9 +51,10 @@ class Download:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A document's bytes and their SHA-256, which the thread that fetched them takes beside everything else."""
+    """A document's bytes, where they really came from, and their SHA-256, which the thread that fetched them takes."""
 
     content: bytes
+    url: str
     digest: str
 
 
@@ -62,19 +62,26 @@ class Downloads:
     """Gets documents with a few threads, each with a session of its own."""
 
     def __init__(
-        self, store: Store, open_fetcher: Callable[[], Fetcher], refresh: bool, check: Callable[[str], None]
+        self,
+        store: Store,
+        open_fetcher: Callable[[], Fetcher],
+        refresh: bool,
+        most_attempts: int,
+        check: Callable[[str], None],
     ) -> None:
         """Prepares.
 
         Args:
             store: with the cache, which is asked first.
             open_fetcher: opens a session.
+            most_attempts: attempts that a document may have.
             refresh: ask each server whether what the cache has is still what it has.
             check: called again and again with the URL that is waited for; what it raises ends the wait.
         """
         self._store = store
         self._open_fetcher = open_fetcher
         self._refresh = refresh
+        self._most_attempts = most_attempts
         self._check = check
         self._asked: set[str] = set()
         self._sessions = threading.local()
@@ -95,24 +102,24 @@ class Downloads:
         Raises:
             KeyprintError: as `Fetcher.fetch` says.
         """
-        return self._wait(url, self._threads.submit(self._content, url))
+        return self._wait(url, self._threads.submit(self._content, url)).content
 
     def _fetch(self, url: str) -> Fetched:
-        content = self._content(url)
-        return Fetched(content, sha256(content).hexdigest())
+        found = self._content(url)
+        return Fetched(found.content, found.url, sha256(found.content).hexdigest())
 
-    def _content(self, url: str) -> bytes:
+    def _content(self, url: str) -> Content:
         cached = self._store.cached(url)
         if url.startswith(UPLOAD):
             if cached is None:
                 raise NotFound("DOCUMENT_NOT_FOUND", "An uploaded document is gone; send it again.", "files")
-            return cached.content
+            return cached
         if cached and (not self._refresh or url in self._asked):
-            return cached.content
+            return cached
         fetched = self._fetcher().fetch(url, cached)
         self._store.cache(url, fetched)
         self._asked.add(url)
-        return fetched.content
+        return fetched
 
     def chain(self, first: str) -> Iterator[Download]:
         """The documents of a chain; while one is read the next is already on its way."""
@@ -121,10 +128,18 @@ class Downloads:
         while url:
             here, fetched = url, self._wait(url, coming)
             decoded = self._decode(here, fetched)
-            url = urljoin(here, decoded.next) if decoded.next else None
+            wrong: InvalidArgument | None = None
+            url = None
+            try:
+                url = resolve(fetched.url or here, decoded.next) if decoded.next else None
+            except InvalidArgument as error:
+                wrong = error
             if url:
                 coming = self._threads.submit(self._fetch, url)
             yield Download(here, url, fetched.digest, len(fetched.content), to_document(decoded))
+            # The document itself is good, and read by now.
+            if wrong:
+                raise wrong
 
     def each(self, urls: Sequence[str]) -> Iterator[Download]:
         """The documents of a list in its order, a few fetched at once."""
@@ -149,7 +164,7 @@ class Downloads:
 
     def _decode(self, url: str, fetched: Fetched) -> Decoded:
         try:
-            return decode(fetched.content)
+            return decode(fetched.content, self._most_attempts)
         except InvalidArgument as error:
             # What is no document now may be one tomorrow.
             self._store.forget(url)

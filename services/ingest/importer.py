@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
@@ -52,6 +52,9 @@ class ImportLimits:
     seconds: float = 6 * 3600.0
 
 
+_INTERNAL = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
+
+
 class _Cancelled(Exception):
     """The caller does not want it any more."""
 
@@ -78,6 +81,7 @@ class Importer:
         part = OpenPart(self._catalogue, self._store, dataset)
         deadline = time.monotonic() + self.limits.seconds
 
+        most = self.limits.document_attempts
         looked = -math.inf
 
         def check(url: str) -> None:
@@ -93,7 +97,7 @@ class Importer:
                 raise _beyond(f"The import takes longer than {self.limits.seconds:g} seconds")
 
         try:
-            with Downloads(self._store, self._open_fetcher, dataset.generation > 0, check) as downloads:
+            with Downloads(self._store, self._open_fetcher, dataset.generation > 0, most, check) as downloads:
                 try:
                     self._read(dataset, downloads, part, check)
                 finally:
@@ -106,8 +110,12 @@ class Importer:
         except Exception:
             # The dataset has to end whatever happened; nobody else would ever end it.
             log.exception("import of %s failed", dataset_id)
-            error = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
-        self._end(dataset_id, error)
+            error = _INTERNAL
+        try:
+            self._end(dataset_id, error)
+        except Exception:
+            log.exception("the import of %s could not be ended", dataset_id)
+            self._catalogue.end(dataset_id, states.FAILED, "", _INTERNAL)
 
     def _read(self, dataset: Dataset, downloads: Downloads, part: OpenPart, check: Callable[[str], None]) -> None:
         """Reads document after document, from the first one that is missing."""
@@ -116,7 +124,8 @@ class Importer:
         coming = self._coming(dataset, downloads)
         dataset = self._catalogue.get(dataset.id)
         seen = {row.url for row in dataset.documents}
-        users = [row.user for row in dataset.documents]
+        known = dict.fromkeys(row.user for row in dataset.documents)
+        count = len(dataset.documents)
         first = sum(row.attempts for row in dataset.documents)
         size = sum(row.downloaded_bytes for row in dataset.documents)
         for download in coming:
@@ -126,21 +135,25 @@ class Importer:
             size += download.size
             if download.url in seen:
                 raise InvalidArgument("CHAIN_LOOP", f"The chain comes back to {shown}.", "url")
-            if len(users) >= limits.documents:
+            if count >= limits.documents:
                 raise _beyond(f"The source has more than {limits.documents:,} documents")
             if size > limits.dataset_bytes:
                 raise _beyond(f"The source has more than {limits.dataset_bytes:,} bytes")
-            if len(document.keystrokes) > limits.document_attempts:
-                raise _beyond(f"{shown} has more than {limits.document_attempts:,} attempts")
-            _check_user(document.user, users, shown)
+            try:
+                _check_user(document.user, known, shown)
+            except FailedPrecondition:
+                # It may be mended tomorrow.
+                self._store.forget(download.url)
+                raise
             verdicts = attempts.judge(document.keystrokes, dataset.phrase, limits.attempt_keystrokes)
             batch = to_batch(document, verdicts, first)
             row = _row(document, verdicts, dataset.phrase)
-            row.number, row.url, row.next_url = len(users), download.url, download.following
+            row.number, row.url, row.next_url = count, download.url, download.following
             row.digest, row.downloaded_bytes = download.digest, download.size
             part.add(row, batch)
             seen.add(download.url)
-            users.append(document.user)
+            known[document.user] = None
+            count += 1
             first += batch.num_rows
 
     def _coming(self, dataset: Dataset, downloads: Downloads) -> Iterator[Download]:
@@ -151,7 +164,7 @@ class Importer:
             dataset = self._catalogue.get(dataset.id)
         read = dataset.documents
         if not read and not sources and not dataset.url.startswith(UPLOAD):
-            urls = listed(downloads.content(dataset.url), dataset.url)
+            urls = self._listed(downloads, dataset.url)
             if urls is not None:
                 self._catalogue.add_sources(dataset, urls)
                 return downloads.each(urls)
@@ -159,6 +172,14 @@ class Importer:
             return downloads.each([source.url for source in sources if source.number >= len(read)])
         following = read[-1].next_url if read else dataset.url
         return downloads.chain(following) if following else iter(())
+
+    def _listed(self, downloads: Downloads, url: str) -> list[str] | None:
+        try:
+            return listed(downloads.content(url), url)
+        except InvalidArgument:
+            # It may be mended tomorrow.
+            self._store.forget(url)
+            raise
 
     def _copy_base(self, dataset: Dataset, count: int) -> None:
         base = self._catalogue.get(str(dataset.base))
@@ -214,12 +235,12 @@ def _beyond(what: str) -> InvalidArgument:
     return InvalidArgument("LIMIT_EXCEEDED", f"{what}, which is a limit of this Keyprint.", "url")
 
 
-def _check_user(user: str | None, users: list[str | None], shown: str) -> None:
-    if users and (user is None) != (users[0] is None):
+def _check_user(user: str | None, known: Mapping[str | None, None], shown: str) -> None:
+    if known and (user is None) != (None in known):
         raise FailedPrecondition(
             "NOT_A_DOCUMENT", f"{shown} says who typed and others of its chain do not, or the reverse.", "url"
         )
-    if user is not None and user in users:
+    if user is not None and user in known:
         raise FailedPrecondition("DUPLICATE_USER", f"{shown} is a second document of user {user!r}.", "url")
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import urljoin
 
 import msgspec
 
 from keyprint.errors import InvalidArgument
-from services.ingest.fetch import check_url, without_credentials
+from services.ingest.fetch import resolve, without_credentials
 
 
 def listed(content: bytes, url: str) -> list[str] | None:
@@ -22,13 +21,7 @@ def listed(content: bytes, url: str) -> list[str] | None:
     names = _array(content) if content.lstrip()[:1] == b"[" else _lines(content)
     if names is None:
         return None
-    found = [urljoin(url, name) for name in names]
-    for one in found:
-        try:
-            check_url(one)
-        except InvalidArgument:
-            shown = without_credentials(url)
-            raise InvalidArgument("URL_INVALID", f"{shown} lists {one[:200]!r}, which is no URL.", "url") from None
+    found = [resolve(url, name) for name in names]
     if not found or len(set(found)) < len(found):
         why = "lists a document twice" if found else "lists no documents"
         raise InvalidArgument("NOT_A_DOCUMENT", f"{without_credentials(url)} {why}.", "url")

@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from keyprint import attempts
 from keyprint.attempts import REASONS, SCHEMA, UNKNOWN_TIME, Flags, Keystrokes, Times, Verdicts
@@ -19,6 +20,15 @@ from keyprint.errors import InvalidArgument
 from services.ingest.times import parse_times
 
 LABEL_LENGTH = 256
+
+KEY_BYTES = 64
+"""Longest name of a key."""
+
+MOST_ATTEMPTS = 100_000
+"""Attempts of one document, unless a setting says otherwise."""
+
+_MOST_COMMAS = 8_000_000
+"""A keystroke has two and fifty bytes at least: more of them are junk that would fill the memory when read."""
 
 
 class Keystroke(msgspec.Struct, gc=False):
@@ -75,33 +85,37 @@ class Document:
     keystrokes: Keystrokes
 
 
-def parse_document(content: bytes) -> Document:
-    """Reads one document.
+def parse_document(content: bytes, most: int = MOST_ATTEMPTS) -> Document:
+    """Reads one document of at most so many attempts.
 
     Raises:
-        InvalidArgument: the content is not JSON, or no document.
+        InvalidArgument: the content is not JSON, no document, or has more attempts.
     """
-    return to_document(decode(content))
+    return to_document(decode(content, most))
 
 
-def decode(content: bytes) -> Decoded:
-    """Reads JSON; an attempt that cannot be read is malformed and leaves the others alone.
+def decode(content: bytes, most: int) -> Decoded:
+    """Reads JSON of at most so many attempts; one that cannot be read is malformed and leaves the others alone.
 
     Raises:
-        InvalidArgument: the content is not JSON, or no document.
+        InvalidArgument: the content is not JSON, no document, or has more attempts.
     """
+    if content.count(b",") > _MOST_COMMAS:
+        raise InvalidArgument(
+            "LIMIT_EXCEEDED", f"It has more than {_MOST_COMMAS:,} values, as no document of typing has.", "url"
+        )
     try:
         typed = _DECODER.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _leniently(content)
+        return _leniently(content, most)
     if isinstance(typed.user_data, list) and isinstance(typed.user_label, str) and typed.attempts is msgspec.UNSET:
-        return Decoded(_label(typed.user_label), typed.next, typed.user_data, [False] * len(typed.user_data))
+        return Decoded(_label(typed.user_label), typed.next, typed.user_data, _none(typed.user_data, most))
     if isinstance(typed.attempts, list) and typed.user_data is typed.user_label is msgspec.UNSET:
-        return Decoded(None, typed.next, typed.attempts, [False] * len(typed.attempts))
+        return Decoded(None, typed.next, typed.attempts, _none(typed.attempts, most))
     raise _no_document("an object with user_label and user_data, or with attempts")
 
 
-def _leniently(content: bytes) -> Decoded:
+def _leniently(content: bytes, most: int) -> Decoded:
     """Reads what the typed decoder refuses: one wrong keystroke must not cost its whole document."""
     try:
         found = json.loads(content)
@@ -116,6 +130,7 @@ def _leniently(content: bytes) -> Decoded:
     listed = found.get("user_data" if labelled else "attempts")
     if not isinstance(listed, list) or (not labelled and ("user_data" in found or "user_label" in found)):
         raise _no_document("an object with user_label and user_data, or with attempts, each a list")
+    _none(listed, most)
     read = [_attempt(one) for one in listed]
     return Decoded(
         _label(found.get("user_label")) if labelled else None,
@@ -123,6 +138,17 @@ def _leniently(content: bytes) -> Decoded:
         [one or [] for one in read],
         [one is None for one in read],
     )
+
+
+def _none(listed: list[Any], most: int) -> list[bool]:
+    """That none of the attempts is malformed.
+
+    Raises:
+        InvalidArgument: there are more than so many.
+    """
+    if len(listed) > most:
+        raise InvalidArgument("LIMIT_EXCEEDED", f"It has more than {most:,} attempts, the most of a document.", "url")
+    return [False] * len(listed)
 
 
 def _attempt(found: Any) -> list[Keystroke] | None:
@@ -152,10 +178,11 @@ def to_document(decoded: Decoded) -> Document:
     pressed_at, good = parse_times([one.typed_at for one in flat])
     released_at, readable = _releases([one.released_at for one in flat])
     good &= readable
+    characters = pa.array([one.character for one in flat], pa.string())
+    good &= pc.less_equal(pc.binary_length(characters), KEY_BYTES).to_numpy(zero_copy_only=False)
     malformed = np.array(decoded.malformed, np.bool_)
     malformed[np.repeat(np.arange(len(malformed)), lengths)[~good]] = True
     keep = np.repeat(~malformed, lengths)
-    characters = pa.array([one.character for one in flat], pa.string())
     if not keep.all():
         characters = characters.filter(pa.array(keep))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.where(malformed, 0, lengths))])

@@ -80,12 +80,15 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def DeleteDataset(  # noqa: N802
         self, request: ingest_pb2.DeleteDatasetRequest, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
-        if self._catalogue.get(request.dataset).state in UNDER_WAY:
+        found = self._catalogue.get(request.dataset)
+        if found.state in UNDER_WAY:
             raise FailedPrecondition(
                 "DATASET_NOT_READY", "The dataset is still being imported; cancel that first.", "dataset"
             )
-        self._catalogue.delete(request.dataset)
-        self._store.delete(request.dataset)
+        # Its id may be that of a refresh that found nothing new.
+        for url in self._catalogue.delete(found):
+            self._store.forget(url)
+        self._store.delete(found.id)
         return empty_pb2.Empty()
 
     def CancelDataset(  # noqa: N802

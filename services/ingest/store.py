@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from services.ingest.catalogue import Document
 from services.ingest.fetch import Content
 
 BATCH_ROWS = 8192
+BATCH_BYTES = 4 * 2**20
 _REPEATING = ["user", "character.list.element", "reason"]
 """Columns of few values.  Looking for repetition in times and ids costs more than writing them."""
 
@@ -49,6 +50,9 @@ class Store:
         shutil.rmtree(self._uploads, ignore_errors=True)
         for one in (self._documents, self._datasets, self._uploads):
             one.mkdir(parents=True, exist_ok=True)
+        # And what was being written.
+        for left in chain(self._documents.glob(".*"), self._datasets.glob("*/.*")):
+            left.unlink()
 
     def cached(self, url: str) -> Content | None:
         """The document at `url` as it was downloaded; None if it was not."""
@@ -61,7 +65,7 @@ class Store:
     def cache(self, url: str, download: Content) -> None:
         """Keeps a download."""
         path = self._document(url)
-        about = json.dumps({"etag": download.etag, "last_modified": download.last_modified})
+        about = json.dumps({"etag": download.etag, "last_modified": download.last_modified, "url": download.url})
         fresh = _beside(path)
         with fresh.open("wb") as file:
             file.write(about.encode() + b"\n")
@@ -108,7 +112,7 @@ class Store:
                 first += document.attempts
 
     def read(self, dataset: str, parts: Sequence[int], trainable: bool) -> Iterator[pa.RecordBatch]:
-        """The attempts of some parts in order, which must be all up to the last one, at most 8,192 a batch.
+        """The attempts of some parts in order, which must be all up to the last one, in batches that a message holds.
 
         Args:
             trainable: only valid, non-duplicate attempts of enrolled users.
@@ -124,7 +128,8 @@ class Store:
             if trainable:
                 usable = pc.and_(pc.equal(part["reason"], ""), pc.invert(part["duplicate"]))
                 part = part.filter(pc.and_(usable, part["enrolled"]))
-            yield from part.cast(SCHEMA).combine_chunks().to_batches(max_chunksize=BATCH_ROWS)
+            for batch in part.cast(SCHEMA).combine_chunks().to_batches(max_chunksize=BATCH_ROWS):
+                yield from _small(batch)
 
     def delete(self, dataset: str) -> None:
         """Deletes a dataset's files."""
@@ -142,6 +147,16 @@ class Store:
         fresh = _beside(path)
         pq.write_table(table, fresh, compression="zstd", use_dictionary=_REPEATING)
         fresh.replace(path)
+
+
+def _small(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in pieces of at most `BATCH_BYTES`, or of one attempt."""
+    if batch.nbytes <= BATCH_BYTES or batch.num_rows == 1:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _small(batch.slice(0, half))
+    yield from _small(batch.slice(half))
 
 
 def _beside(path: Path) -> Path:
@@ -162,13 +177,17 @@ def find_duplicates(users: list[str | None], ids: np.ndarray[tuple[int], np.dtyp
         users: who typed each of the n attempts.
         ids: S16[n], their attempt ids.
     """
-    labels = np.array([user or "" for user in users], np.str_)
+    if not len(ids):
+        return np.zeros(0, np.bool_)
+    codes: dict[str | None, int] = {}
+    user = np.array([codes.setdefault(one, len(codes)) for one in users])
     _, same, counts = np.unique(ids, return_inverse=True, return_counts=True)
+    # Equal ones side by side, in their order.
+    order = np.argsort(same, kind="stable")
+    starts = np.cumsum(counts) - counts
+    shared = np.minimum.reduceat(user[order], starts) != np.maximum.reduceat(user[order], starts)
+    first = np.zeros(len(ids), np.bool_)
+    first[starts] = True
     duplicate = np.zeros(len(ids), np.bool_)
-    if not len(ids) or counts.max() == 1:
-        return duplicate
-    for group in np.flatnonzero(counts > 1):
-        rows = np.flatnonzero(same == group)
-        shared = len(set(labels[rows].tolist())) > 1
-        duplicate[rows if shared else rows[1:]] = True
+    duplicate[order] = np.repeat(shared, counts) | ~first
     return duplicate

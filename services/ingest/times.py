@@ -26,9 +26,10 @@ def parse_times(texts: Sequence[str]) -> tuple[Times, Flags]:
     Returns:
         int64[k], µs since 1970 UTC, and bool[k], where the text is a time; the µs mean nothing elsewhere.
     """
-    if len(texts) and len("".join(texts)) == len(texts) * _MICROSECONDS:
-        times, good = _fixed(texts, _MICROSECONDS)
-        # Were one shorter and another longer, what lies between them would not fit.
+    lines = _lines(texts)
+    if len(lines) == len(texts) * (_MICROSECONDS + 1):
+        times, good = _fixed(lines, _MICROSECONDS)
+        # Were one shorter and another longer, a line would not end where the next begins.
         if good.all():
             return times, good
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -38,7 +39,7 @@ def parse_times(texts: Sequence[str]) -> tuple[Times, Flags]:
         rows = np.flatnonzero(lengths == length)
         if len(rows):
             chosen = texts if len(rows) == len(texts) else [texts[row] for row in rows.tolist()]
-            times[rows], good[rows] = _fixed(chosen, length)
+            times[rows], good[rows] = _fixed(_lines(chosen), length)
     for row in np.flatnonzero(~good).tolist():
         moment = microseconds(texts[row])
         if moment is not None:
@@ -46,13 +47,17 @@ def parse_times(texts: Sequence[str]) -> tuple[Times, Flags]:
     return times, good
 
 
-def _fixed(texts: Sequence[str], length: int) -> tuple[Times, Flags]:
+def _lines(texts: Sequence[str]) -> bytes:
     # A character outside ASCII becomes one "?", which no place accepts.
-    content = np.frombuffer("".join(texts).encode("ascii", "replace"), np.uint8).reshape(-1, length)
+    return "\n".join([*texts, ""]).encode("ascii", "replace")
+
+
+def _fixed(lines: bytes, length: int) -> tuple[Times, Flags]:
+    content = np.frombuffer(lines, np.uint8).reshape(-1, length + 1)
     places = _DIGITS[length > _DIGITS]
     # Bytes below "0" wrap around to values far above 9.
     digits = content[:, places] - np.uint8(ord("0"))
-    good = (digits <= 9).all(axis=1)
+    good = (digits <= 9).all(axis=1) & (content[:, length] == ord("\n"))
     for place, marks in _MARKS.items():
         if place < length:
             good &= np.logical_or.reduce([content[:, place] == mark for mark in marks])

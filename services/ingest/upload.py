@@ -87,7 +87,7 @@ class Uploads:
                 )
             try:
                 content = unzipped(received, self._document_bytes, repr(name[:200]))
-                parse_document(content)
+                parse_document(content, self._limits.document_attempts)
             except InvalidArgument as error:
                 shown = repr(name[:200])
                 message = error.message if error.message.startswith(shown) else f"{shown}: {error.message}"

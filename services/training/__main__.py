@@ -40,7 +40,7 @@ def main() -> None:
     queue = WorkQueue("training", workflows, settings.training_concurrency, runner.run)
     # A crash between the tables and the queue leaves a job that nobody works on.
     for job in jobs.under_way():
-        queue.put(job.id)
+        queue.resume(job.id)
     server = Server(settings.training_listen, training_pb2.DESCRIPTOR)
     with channel(settings.ingest_address) as ingest:
         stub = ingest_pb2_grpc.IngestServiceStub(ingest)

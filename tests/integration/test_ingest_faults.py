@@ -261,16 +261,18 @@ def test_the_service_still_does_its_work_after_all_that(ingest: IngestClient, we
 def test_an_import_killed_at_any_moment_ends_as_an_undisturbed_one(
     start: Start, serve: Serve, tmp_path: Path, ingest: IngestClient
 ) -> None:
-    """The chain is served slowly, and the service killed with SIGKILL at random moments until it is through."""
+    """The chain is served slowly, and the service killed with SIGKILL again and again while it is read."""
     files = tmp_path / "files"
-    first, *_ = simulate.write(files, 24, 30, DEFAULT_PHRASE)
+    first, *_ = simulate.write(files, 12 * KILLS, 20, DEFAULT_PHRASE)
 
     class Slow(BaseHTTPRequestHandler):
+        pause = 0.0
+
         def log_message(self, *args: object) -> None:
             """Says nothing."""
 
         def do_GET(self) -> None:
-            time.sleep(0.05)
+            time.sleep(self.pause)
             body = (files / self.path.strip("/")).read_bytes()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -280,19 +282,23 @@ def test_an_import_killed_at_any_moment_ends_as_an_undisturbed_one(
             except OSError:
                 return
 
-    moments = random.Random(0)  # noqa: S311 - moments, not secrets
+    moments = random.SystemRandom()
     home = tmp_path / "home"
     home.mkdir()
     with serve(Slow) as url:
         expected = imported(ingest, f"{url}/{first.name}", "")
+        Slow.pause = 0.25
         process, address = start(home)
         with IngestClient(address) as client:
             dataset = client.create_dataset(f"{url}/{first.name}").id
         for _ in range(KILLS):
             time.sleep(moments.uniform(0.0, 0.5))
+            with IngestClient(address) as client:
+                assert State.Name(client.get_dataset(dataset).state) == "STATE_IMPORTING"
             process.kill()
             process.wait()
             process, address = start(home)
+        Slow.pause = 0.0
         with IngestClient(address) as client:
             *_, ended = client.watch_dataset(dataset)
     assert State.Name(ended.state) == "STATE_READY"

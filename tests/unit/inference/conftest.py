@@ -98,6 +98,15 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
         model = training_pb2.Model(name=name, version=version, digest=package.digest(directory))
         self.models[name] = self.models[f"{name}@{version}"] = model
 
+    def remove(self, name: str, version: int) -> None:
+        """Deletes a model."""
+        del self.models[name], self.models[f"{name}@{version}"]
+
+    def ListModels(  # noqa: N802
+        self, request: training_pb2.ListModelsRequest, context: grpc.ServicerContext
+    ) -> training_pb2.ListModelsResponse:
+        return training_pb2.ListModelsResponse(models=[model for key, model in self.models.items() if "@" in key])
+
     def GetModel(  # noqa: N802
         self, request: training_pb2.GetModelRequest, context: grpc.ServicerContext
     ) -> training_pb2.Model:

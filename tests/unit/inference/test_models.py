@@ -169,3 +169,20 @@ def test_what_a_crash_left_is_swept_out(house: House, cache: Path) -> None:
     (cache / ".pull-abc").mkdir(parents=True)
     Models(house.stub, cache, PLENTY)
     assert list(cache.iterdir()) == []
+
+
+def test_what_training_deleted_is_dropped_from_memory_and_disk(house: House, models: Models, cache: Path) -> None:
+    models.get("ada")
+    models.sweep()
+    assert len(list(cache.iterdir())) == 1
+    house.training.remove("ada", 1)
+    models.sweep()
+    assert list(cache.iterdir()) == []
+
+
+def test_nothing_is_dropped_while_training_is_away(house: House, models: Models, cache: Path) -> None:
+    engine = models.get("ada")
+    house.server.stop(0).wait()
+    models.sweep()
+    assert len(list(cache.iterdir())) == 1
+    assert models.get("ada") is engine

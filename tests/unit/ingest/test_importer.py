@@ -186,7 +186,7 @@ def test_an_import_killed_after_any_document_ends_with_the_same_fingerprint(
     document(folder, "bob", "eve.json", 30, 40)
     document(folder, "eve", None, 50, 60)
     undisturbed = run(url + "ada.json")
-    catalogue.delete(undisturbed.id)
+    catalogue.delete(undisturbed)
     write_part, written = Store.write_part, []
 
     def dies(self: Store, dataset: str, number: int, batch: Any) -> None:
@@ -343,7 +343,7 @@ def test_what_stood_for_a_dataset_goes_with_it(
     document(folder, "ada", None, 10, 20)
     first = run(url + "ada.json")
     run(url + "ada.json", refresh=True)
-    catalogue.delete(first.id)
+    catalogue.delete(first)
     assert catalogue.page(None, 10) == []
     assert run(url + "ada.json").id != first.id
 
@@ -401,3 +401,123 @@ def test_a_cancelled_import_does_not_wait_for_a_slow_server(
         assert not running.is_alive()
         answer.set()
     assert catalogue.get(dataset.id).state == "CANCELLED"
+
+
+# What strangers write
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"user_label": "ada", "next": "bob.json", "user_data": [%s, [{"typed_at": "x", "character": "\\ud83d"}]]}',
+        '\ufeff{"user_label": "ada", "next": "bob.json", "user_data": [%s]}',
+        '{"user_label": "ada", "next": "bob.json", "user_data": [%s, NaN]}',
+    ],
+    ids=["half a character", "byte order mark", "not a number"],
+)
+def test_a_chain_goes_on_after_a_document_that_is_only_nearly_json(
+    web: tuple[Path, str], run: Callable[..., Dataset], content: str
+) -> None:
+    folder, url = web
+    good = ", ".join(json.dumps(attempt("hi", step)) for step in (10, 20))
+    (folder / "ada.json").write_text(content % good, encoding="utf-8")
+    document(folder, "bob", None, 30, 40)
+    dataset = run(url + "ada.json")
+    assert (dataset.state, dataset.error_reason) == ("READY", "")
+    assert [row.user for row in dataset.documents] == ["ada", "bob"]
+
+
+def test_a_next_that_is_no_url_keeps_the_document_that_names_it(
+    web: tuple[Path, str], run: Callable[..., Dataset]
+) -> None:
+    folder, url = web
+    document(folder, "ada", "http://[::1", 10, 20)
+    dataset = run(url + "ada.json")
+    assert (dataset.state, dataset.error_reason) == ("INCOMPLETE", "URL_INVALID")
+    assert "ada.json" in dataset.error_message
+    assert [row.user for row in dataset.documents] == ["ada"]
+
+
+def test_a_second_document_of_a_user_that_was_mended_is_read_then(
+    web: tuple[Path, str], run: Callable[..., Dataset]
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    (folder / "bob.json").write_text((folder / "ada.json").read_text())
+    assert run(url + "ada.json").error_reason == "DUPLICATE_USER"
+    document(folder, "bob", None, 30, 40)
+    assert run(url + "ada.json").state == "READY"
+
+
+@pytest.mark.parametrize("values", ["[],", "1,"])
+def test_a_document_of_millions_of_nothings_is_refused_before_it_is_read(
+    web: tuple[Path, str], run: Callable[..., Dataset], values: str
+) -> None:
+    folder, url = web
+    (folder / "ada.json").write_text('{"user_label": "ada", "user_data": [' + values * 200_000 + "[]]}")
+    began = time.process_time()
+    dataset = run(url + "ada.json")
+    assert dataset.error_reason == "LIMIT_EXCEEDED"
+    assert "100,000 attempts" in dataset.error_message
+    assert time.process_time() - began < 30
+
+
+def test_a_key_whose_name_is_a_book_is_no_key(web: tuple[Path, str], run: Callable[..., Dataset]) -> None:
+    folder, url = web
+    listed = [attempt("hi", 10), attempt("hi", 20), [{"typed_at": "2024-01-01T00:00:00", "character": "x" * 10_000}]]
+    (folder / "ada.json").write_text(json.dumps({"user_label": "ada", "user_data": listed}))
+    assert run(url + "ada.json").documents[0].invalid == {"MALFORMED": 1}
+
+
+def test_wide_attempts_are_read_in_batches_that_a_message_holds(
+    web: tuple[Path, str], run: Callable[..., Dataset], store: Store
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, *range(1, 601), text="hi" + "x" * 600)
+    dataset = run(url + "ada.json", "hi" + "x" * 600)
+    batches = list(store.read(dataset.id, parts_of(dataset.documents), trainable=False))
+    assert len(batches) > 1
+    assert all(batch.nbytes <= 4 * 2**20 for batch in batches)
+    assert sum(batch.num_rows for batch in batches) == 600
+
+
+def test_an_import_that_cannot_be_ended_fails_and_can_be_started_again(
+    web: tuple[Path, str], run: Callable[..., Dataset], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_marks", full)
+        failed = run(url + "ada.json")
+    assert (failed.state, failed.error_reason) == ("FAILED", "INTERNAL")
+    assert run(url + "ada.json").state == "READY"
+
+
+def test_a_deleted_dataset_takes_its_downloads_with_it_unless_another_was_read_from_them(
+    web: tuple[Path, str], run: Callable[..., Dataset], catalogue: Catalogue, store: Store
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", None, 30, 40)
+    whole, half = run(url + "ada.json"), run(url + "bob.json")
+    for link in catalogue.delete(whole):
+        store.forget(link)
+    assert store.cached(url + "ada.json") is None
+    assert store.cached(url + "bob.json") is not None
+    assert catalogue.delete(half) == [url + "bob.json"]
+
+
+@pytest.mark.parametrize("typed_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_outside_all_years_is_malformed_and_shown(
+    web: tuple[Path, str], run: Callable[..., Dataset], store: Store, typed_at: str
+) -> None:
+    folder, url = web
+    listed = [attempt("hi", 10), attempt("hi", 20), [{"typed_at": typed_at, "character": "h"}]]
+    (folder / "ada.json").write_text(json.dumps({"user_label": "ada", "user_data": listed}))
+    dataset = run(url + "ada.json")
+    assert dataset.documents[0].invalid == {"MALFORMED": 1}
+    assert len(list(read_records(store, dataset, 0, 100))) == 4

@@ -1,0 +1,103 @@
+"""How accurate each learner is on real typing: python -m benchmarks.accuracy DIRECTORY [--phrase TEXT] [...]
+
+DIRECTORY holds labelled documents, user_*.json.  Every learner is trained and evaluated by the service's own code, with
+its default parameters unless others are given, on a late hold-out; a row for each, in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from keyprint import attempts, package
+from keyprint.attempts import UNKNOWN_TIME, Aligned
+from keyprint.cli.train import read_params
+from services.ingest.parse import parse_document
+from services.ingest.store import find_duplicates
+from services.training.dataset import Trainable
+from services.training.learners import LEARNERS, learner
+from services.training.trainer import train
+from services.training.work import Order
+
+
+def main() -> None:
+    """Prints the table, one process for each row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--phrase", default=attempts.DEFAULT_PHRASE)
+    parser.add_argument("--holdout", type=float, default=0.05)
+    parser.add_argument("--learners", nargs="+", default=list(LEARNERS))
+    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--row", nargs=2, metavar=("LEARNER", "TIMES"), help=argparse.SUPPRESS)
+    wanted = parser.parse_args()
+    if wanted.row:
+        name, times = wanted.row
+        print(row(wanted, name, times == "releases"))
+        return
+    print(
+        "| learner | times | accuracy [95 %] | macro F1 | EER | fit | size |\n|---|---|---|---|---|---|---|", flush=True
+    )
+    for name in wanted.learners:
+        for times in ("releases", "presses"):
+            command = [sys.executable, "-m", "benchmarks.accuracy", *sys.argv[1:], "--row", name, times]
+            subprocess.run(command, check=True)
+
+
+def row(wanted: argparse.Namespace, name: str, release_times: bool) -> str:
+    """Trains one model and tells how it did."""
+    data = read(sorted(wanted.directory.glob("user_*.json")), wanted.phrase)
+    if not release_times:
+        unknown = np.full_like(data.attempts.released_at, UNKNOWN_TIME)
+        data = replace(data, attempts=replace(data.attempts, released_at=unknown), release_times=False)
+    params = learner(name).check(read_params(wanted.param))
+    with tempfile.TemporaryDirectory() as folder:
+        train(
+            Order("", folder, "", name, params, wanted.holdout, "late", "timing", wanted.seed), data, lambda told: None
+        )
+        found, about = package.read_metrics(Path(folder)), package.read_training(Path(folder))
+        size = (Path(folder) / package.GRAPH).stat().st_size
+    interval = f"{found['accuracy_low']:.1%} - {found['accuracy_high']:.1%}"
+    return (
+        f"| {name} | {'with releases' if release_times else 'presses only'} | {found['accuracy']:.1%} [{interval}], "
+        f"{found['attempts']} attempts | {found['macro_f1']:.3f} | {found['equal_error_rate']:.2%} | "
+        f"{about['fit_seconds']:.0f} s | {size / 1e6:.1f} MB |"
+    )
+
+
+def read(paths: Sequence[Path], phrase: str) -> Trainable:
+    """The trainable attempts of documents, as ingest would find them."""
+    users: list[str | None] = []
+    ids: list[bytes] = []
+    parts: list[Aligned] = []
+    for path in paths:
+        document = parse_document(path.read_bytes())
+        verdicts = attempts.judge(document.keystrokes, phrase)
+        aligned = attempts.align(document.keystrokes, verdicts, phrase)
+        every = attempts.attempt_ids(document.keystrokes)
+        ids += [every[number] for number in aligned.rows.tolist()]
+        users += [document.user] * len(aligned.rows)
+        parts.append(aligned)
+    names = ("rows", "pressed_at", "released_at", "corrections", "correction_us")
+    together = Aligned(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    unique = ~find_duplicates(users, np.array([one + b"." for one in ids]))
+    labels = np.array([user or "" for user in users])
+    fingerprint = sha256(b"".join(ids)).hexdigest()
+    releases = bool((together.released_at != UNKNOWN_TIME).all())
+    return Trainable("", phrase, fingerprint, releases, labels, ids, together).only(unique)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.disable(logging.WARNING)
+    main()

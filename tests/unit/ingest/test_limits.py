@@ -1,0 +1,32 @@
+"""Every limit is a setting that arrives where it counts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from keyprint.settings import IngestSettings
+from services.ingest.__main__ import _limits
+
+SETTINGS = {
+    "DOCUMENT_MIB": "document_bytes",
+    "DOCUMENT_SECONDS": "document_seconds",
+    "CONNECT_SECONDS": "connect_seconds",
+    "READ_SECONDS": "read_seconds",
+    "RETRIES": "retries",
+    "REDIRECTS": "redirects",
+    "DOCUMENTS": "documents",
+    "DATASET_MIB": "dataset_bytes",
+    "DOCUMENT_ATTEMPTS": "document_attempts",
+    "ATTEMPT_KEYSTROKES": "attempt_keystrokes",
+    "SECONDS": "seconds",
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_limit_is_what_its_setting_says(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"KEYPRINT_INGEST_{setting}", "3")
+    of_documents, of_imports = _limits(IngestSettings())
+    found = asdict(of_documents) | asdict(of_imports)
+    assert found[SETTINGS[setting]] == 3 * (2**20 if setting.endswith("_MIB") else 1)
