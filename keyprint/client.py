@@ -36,7 +36,10 @@ def _pieces(
     header: ingest_pb2.UploadDatasetRequest.Header, documents: Iterable[tuple[str, bytes]]
 ) -> Iterator[ingest_pb2.UploadDatasetRequest]:
     yield ingest_pb2.UploadDatasetRequest(header=header)
-    for name, content in documents:
+    before = ""
+    for number, (given, content) in enumerate(documents):
+        # A change of name is what tells documents apart.
+        name = before = given if given != before else f"{given} ({number})"
         for begin in range(0, max(len(content), 1), _PIECE_BYTES):
             piece = ingest_pb2.UploadDatasetRequest.Piece(name=name, content=content[begin : begin + _PIECE_BYTES])
             yield ingest_pb2.UploadDatasetRequest(piece=piece)
