@@ -33,7 +33,11 @@ class IngestSettings(Settings):
     """The ingest service."""
 
     ingest_listen: str = Field("127.0.0.1:50051", description="Address that ingest listens on.")
-    ingest_database: str = Field("", description="SQLAlchemy URL of the catalogue; SQLite under home if empty.")
+    ingest_database: str = Field(
+        "",
+        description="SQLAlchemy URL of catalogue and queue, like postgresql+psycopg://user@host/ingest; "
+        "SQLite if empty.",
+    )
     ingest_concurrency: int = Field(4, ge=1, le=64, description="Imports that run at once.")
     ingest_allow_nets: CommaSeparated = Field(
         default_factory=list,
@@ -58,7 +62,11 @@ class TrainingSettings(Settings):
     """The training service."""
 
     training_listen: str = Field("127.0.0.1:50052", description="Address that training listens on.")
-    training_database: str = Field("", description="SQLAlchemy URL of jobs and models; SQLite under home if empty.")
+    training_database: str = Field(
+        "",
+        description="SQLAlchemy URL of jobs, models and queue, like postgresql+psycopg://user@host/training; "
+        "SQLite if empty.",
+    )
     training_concurrency: int = Field(1, ge=1, le=64, description="Training jobs that run at once.")
 
 
