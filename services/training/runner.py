@@ -32,6 +32,7 @@ class Runner:
         self._ingest_address = ingest_address
         self._directory = directory
         shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
         store.keep_only(models.all())
 
     def run(self, job_id: str) -> None:
@@ -40,7 +41,7 @@ class Runner:
             job = self._jobs.get(job_id)
             directory = self._directory / job.id
             shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir(parents=True)
+            directory.mkdir()
             try:
                 result = self._train(job, directory)
                 if isinstance(result, Failure):
