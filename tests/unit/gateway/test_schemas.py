@@ -36,5 +36,6 @@ def test_what_a_message_holds_is_described_too() -> None:
         "Evaluation",
         "UserEvaluation",
         "DetPoint",
+        "OpenSet",
         "Error",
     }
