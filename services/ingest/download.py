@@ -14,9 +14,10 @@ from itertools import islice
 from typing import TypeVar
 
 from keyprint.errors import InvalidArgument, NotFound
-from services.ingest.fetch import Content, Fetcher, resolve, without_credentials
+from services.ingest.fetch import Content, Fetcher
 from services.ingest.parse import Decoded, Document, decode, to_document
 from services.ingest.store import Store
+from services.ingest.urls import resolve, without_credentials
 
 Got = TypeVar("Got")
 

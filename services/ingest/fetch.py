@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 import time
-import zlib
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from keyprint.errors import InvalidArgument, KeyprintError, NotFound, Unavailable
-from services.ingest.guard import Guard, GuardedAdapter
+from services.ingest.adapter import GuardedAdapter
+from services.ingest.guard import Guard
+from services.ingest.gunzip import too_large, unzipped
+from services.ingest.lines import Lines
+from services.ingest.urls import check_url, resolve, without_credentials
 
 USER_AGENT = "keyprint-ingest/0.1"
 PIECE = 64 * 1024
-LONGEST_URL = 2048
-_SHOWN = 200
 _PASSING = (429, 500, 502, 503, 504)
 """Answers that may be others a moment later."""
 _BACKOFF_SECONDS = 0.2
 """Before the first new try; twice as long before each further one."""
-_GZIP = b"\x1f\x8b"
+_ENCODINGS = ("gzip", "x-gzip")
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class FetchLimits:
     """What one document may cost.
 
     Attributes:
-        document_bytes: most bytes of a document, decompressed.
+        document_bytes: most bytes of a document, compressed and not.
         document_seconds: longest time for a document, whatever its server does.
         connect_seconds: longest wait for a connection.
         read_seconds: longest wait for the next bytes.
@@ -65,54 +64,6 @@ class Content:
     url: str = ""
 
 
-def check_url(url: str) -> str:
-    """Returns `url`.
-
-    Raises:
-        InvalidArgument: it is no http or https URL with a host.
-    """
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if len(url) > LONGEST_URL:
-        raise InvalidArgument("URL_INVALID", f"A url has at most {LONGEST_URL:,} characters, not {len(url):,}.", "url")
-    if not good or not url.isprintable() or any(one.isspace() for one in url):
-        raise InvalidArgument(
-            "URL_INVALID", "The url must be an http or https URL, like https://example.org/user_1.json.", "url"
-        )
-    return url
-
-
-def resolve(base: str, named: str) -> str:
-    """The URL that a document at `base` means by what it names.
-
-    Raises:
-        InvalidArgument: that is none; the sentence says where it stands.
-    """
-    try:
-        return check_url(urljoin(base, named))
-    except (InvalidArgument, ValueError):
-        raise InvalidArgument(
-            "URL_INVALID",
-            f"{without_credentials(base)} names {_shown(named)}, which is no http or https URL of at most "
-            f"{LONGEST_URL:,} characters.",
-            "url",
-        ) from None
-
-
-def _shown(named: str) -> str:
-    # What is before an @ may be a password.
-    return repr(named.rpartition("@")[2].partition("?")[0][:_SHOWN])
-
-
-def without_credentials(url: str) -> str:
-    """`url` as it may be shown: no user, no password, no query."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
 class _Passing(Exception):
     """What may be otherwise a moment later."""
 
@@ -130,8 +81,9 @@ class Fetcher:
         self._session = requests.Session()
         # Proxies and .netrc of this machine are not the stranger's business.
         self._session.trust_env = False
-        self._session.headers["User-Agent"] = USER_AGENT
-        self._adapter = GuardedAdapter(guard)
+        self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"})
+        self._lines = Lines()
+        self._adapter = GuardedAdapter(guard, self._lines)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, self._adapter)
 
@@ -150,48 +102,36 @@ class Fetcher:
             Unavailable: the server does not answer, or not with a document.
         """
         check_url(url)
-        deadline = time.monotonic() + self._limits.document_seconds
         tried = 0
-        while True:
-            try:
-                return self._within(deadline, url, cached)
-            except _Passing as passing:
-                pause = _BACKOFF_SECONDS * 2**tried if passing.pause is None else passing.pause
-                if tried == self._limits.retries or time.monotonic() + pause > deadline:
-                    raise passing.error from None
-            tried += 1
-            time.sleep(pause)
+        with self._lines.until(time.monotonic() + self._limits.document_seconds):
+            while True:
+                try:
+                    return self._try(url, cached)
+                except _Passing as passing:
+                    pause = _BACKOFF_SECONDS * 2**tried if passing.pause is None else passing.pause
+                    if tried == self._limits.retries or pause > self._lines.left:
+                        raise passing.error from None
+                tried += 1
+                time.sleep(pause)
 
-    def _within(self, deadline: float, url: str, cached: Content | None) -> Content:
-        """One try, cut off at the deadline wherever it is: a read alone times out only when nothing comes at all."""
+    def _try(self, url: str, cached: Content | None) -> Content:
         shown = without_credentials(url)
-        late = threading.Event()
-
-        def cut_off() -> None:
-            late.set()
-            self._adapter.cut_off()
-
-        timer = threading.Timer(max(deadline - time.monotonic(), 0.0), cut_off)
-        timer.daemon = True
-        timer.start()
         try:
-            content = self._try(deadline, url, cached)
-            # Headers that were cut off look like headers that ended.
-            if late.is_set():
-                raise _too_slow(shown, self._limits.document_seconds)
-            return content
+            return self._follow(url, cached)
         # The cause's own text may hold the credentials.
         except (requests.RequestException, HTTPError, OSError):
-            if late.is_set():
-                raise _too_slow(shown, self._limits.document_seconds) from None
+            if self._lines.left <= 0:
+                seconds = self._limits.document_seconds
+                raise InvalidArgument(
+                    "LIMIT_EXCEEDED", f"{shown} takes longer than {seconds:g} seconds.", "url"
+                ) from None
             raise _Passing(Unavailable("NO_ANSWER", f"{shown} does not answer, or breaks off.", "url")) from None
-        finally:
-            timer.cancel()
 
-    def _try(self, deadline: float, url: str, cached: Content | None) -> Content:
+    def _follow(self, url: str, cached: Content | None) -> Content:
         limits, shown = self._limits, without_credentials(url)
         timeout = (limits.connect_seconds, limits.read_seconds)
         for _ in range(limits.redirects + 1):
+            self._lines.check()
             request = self._session.prepare_request(requests.Request("GET", url, headers=_conditions(cached)))
             # A session would read the whole body of a redirect, however long, before it follows.
             with self._adapter.send(request, stream=True, timeout=timeout) as answer:
@@ -201,69 +141,49 @@ class Fetcher:
                 if cached and answer.status_code == HTTPStatus.NOT_MODIFIED:
                     return cached
                 if answer.status_code in _PASSING:
-                    pause = Retry().get_retry_after(answer.raw)
-                    raise _Passing(_refusal(answer.status_code, shown), pause)
+                    raise _Passing(_refusal(answer.status_code, shown), _pause(answer))
                 if answer.status_code != HTTPStatus.OK:
                     raise _refusal(answer.status_code, shown)
-                content = unzipped(self._body(answer, deadline, shown), limits.document_bytes, shown)
+                try:
+                    content = self._content(answer)
+                except InvalidArgument as error:
+                    raise InvalidArgument(error.reason, f"{shown} cannot be read. {error.message}", "url") from None
                 about = answer.headers
                 return Content(content, about.get("ETag", ""), about.get("Last-Modified", ""), url)
         raise Unavailable("NO_ANSWER", f"{shown} redirects more than {limits.redirects} times.", "url")
 
-    def _body(self, answer: requests.Response, deadline: float, shown: str) -> bytes:
-        body = bytearray()
-        # read1 hands over what has arrived, so that a drip cannot hold the loop past its deadline.
-        while piece := answer.raw.read1(PIECE, decode_content=True):
+    def _content(self, answer: requests.Response) -> bytes:
+        most, body = self._limits.document_bytes, bytearray()
+        while True:
+            # read1 hands over what has arrived. Decompressed below and not there, no byte of it goes uncounted.
+            piece = answer.raw.read1(PIECE, decode_content=False)
+            # What was cut off may look like what ended.
+            self._lines.check()
+            if not piece:
+                break
             body += piece
-            if len(body) > self._limits.document_bytes:
-                raise _too_large(shown, self._limits.document_bytes)
-            if time.monotonic() > deadline:
-                raise _too_slow(shown, self._limits.document_seconds)
-        return bytes(body)
+            if len(body) > most:
+                raise too_large(most)
+        content, encoding = bytes(body), answer.headers.get("Content-Encoding", "identity").lower()
+        if encoding == "identity":
+            return unzipped(content, most)
+        if encoding not in _ENCODINGS:
+            raise InvalidArgument("NOT_JSON", "It comes in an encoding that was not asked for; gzip was.")
+        # A file that is gzip by itself may have become gzip once more on its way.
+        return unzipped(unzipped(content, most), most)
 
 
-def _too_slow(shown: str, seconds: float) -> InvalidArgument:
-    return InvalidArgument("LIMIT_EXCEEDED", f"{shown} takes longer than {seconds:g} seconds.", "url")
+def _pause(answer: requests.Response) -> float | None:
+    """Seconds that the server asks to wait; None if it asks for nothing that can be read."""
+    try:
+        return Retry().get_retry_after(answer.raw)
+    except (HTTPError, ValueError, OverflowError):
+        return None
 
 
 def _conditions(cached: Content | None) -> dict[str, str]:
     known = {"If-None-Match": cached.etag, "If-Modified-Since": cached.last_modified} if cached else {}
     return {name: value for name, value in known.items() if value}
-
-
-def unzipped(body: bytes, most: int, shown: str) -> bytes:
-    """A document's bytes, decompressed where it is gzip.
-
-    Args:
-        body: as received.
-        most: bytes that it may have.
-        shown: what to call it.
-
-    Raises:
-        InvalidArgument: it is larger, or damaged.
-    """
-    if len(body) > most:
-        raise _too_large(shown, most)
-    if not body.startswith(_GZIP):
-        return body
-    content = bytearray()
-    # A gzip file may have several members.
-    while body:
-        reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        try:
-            content += reader.decompress(body, most + 1 - len(content))
-        except zlib.error:
-            raise InvalidArgument("NOT_JSON", f"{shown} is damaged: it begins as gzip and is none.", "url") from None
-        if len(content) > most:
-            raise _too_large(shown, most)
-        if not reader.eof:
-            raise InvalidArgument("NOT_JSON", f"{shown} is damaged: its gzip ends too early.", "url")
-        body = reader.unused_data
-    return bytes(content)
-
-
-def _too_large(shown: str, most: int) -> InvalidArgument:
-    return InvalidArgument("LIMIT_EXCEEDED", f"{shown} is larger than {most:,} bytes.", "url")
 
 
 def _refusal(status: int, shown: str) -> KeyprintError:

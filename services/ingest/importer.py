@@ -24,11 +24,12 @@ from services.ingest import catalogue as states
 from services.ingest.catalogue import Catalogue, Dataset
 from services.ingest.catalogue import Document as DocumentRow
 from services.ingest.download import LOOK_SECONDS, UPLOAD, Download, Downloads
-from services.ingest.fetch import Fetcher, without_credentials
+from services.ingest.fetch import Fetcher
 from services.ingest.listing import listed
 from services.ingest.parse import Document, to_batch
 from services.ingest.part import OpenPart
 from services.ingest.store import Store, find_duplicates, parts_of
+from services.ingest.urls import without_credentials
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import json
 import msgspec
 
 from keyprint.errors import InvalidArgument
-from services.ingest.fetch import resolve, without_credentials
+from services.ingest.urls import resolve, without_credentials
 
 
 def listed(content: bytes, url: str) -> list[str] | None:

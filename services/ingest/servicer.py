@@ -13,12 +13,12 @@ from keyprint.rpc import WatchSlots
 from keyprint.v1 import attempts_pb2, ingest_pb2, ingest_pb2_grpc
 from keyprint.workflows import WorkQueue
 from services.ingest.catalogue import READABLE, UNDER_WAY, Catalogue, Dataset
-from services.ingest.fetch import check_url, without_credentials
 from services.ingest.messages import dataset_message, record_message, summary_message
 from services.ingest.records import read_records
 from services.ingest.store import Store, parts_of
 from services.ingest.summary import summarize
 from services.ingest.upload import Uploads
+from services.ingest.urls import check_url, without_credentials
 
 MOST_MIN_ATTEMPTS, USUAL_MIN_ATTEMPTS = 100_000, 20
 

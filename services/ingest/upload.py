@@ -9,7 +9,8 @@ from pathlib import Path
 from keyprint.errors import FailedPrecondition, InvalidArgument
 from services.ingest.catalogue import Catalogue, Dataset
 from services.ingest.download import UPLOAD
-from services.ingest.fetch import Content, unzipped
+from services.ingest.fetch import Content
+from services.ingest.gunzip import unzipped
 from services.ingest.importer import ImportLimits
 from services.ingest.parse import parse_document
 from services.ingest.store import Store
@@ -86,12 +87,10 @@ class Uploads:
                     "LIMIT_EXCEEDED", f"An upload has at most {self._limits.documents:,} documents.", "files"
                 )
             try:
-                content = unzipped(received, self._document_bytes, repr(name[:200]))
+                content = unzipped(received, self._document_bytes)
                 parse_document(content, self._limits.document_attempts)
             except InvalidArgument as error:
-                shown = repr(name[:200])
-                message = error.message if error.message.startswith(shown) else f"{shown}: {error.message}"
-                raise InvalidArgument(error.reason, message, "files") from None
+                raise InvalidArgument(error.reason, f"{name[:200]!r}: {error.message}", "files") from None
             size += len(content)
             if size > self._limits.dataset_bytes:
                 raise InvalidArgument(

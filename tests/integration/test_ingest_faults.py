@@ -129,6 +129,9 @@ class Faulty(BaseHTTPRequestHandler):
     def _page(self) -> None:
         self._send(b"<html>Please log in</html>", Content_Type="text/html")
 
+    def _elsewhere(self) -> None:
+        self._send(document("bob", "ftp://bob:sesame@files.example/x?token=sesame#token=sesame"))
+
     def _missing(self) -> None:
         self._send(b"", status=404)
 
@@ -241,11 +244,20 @@ def test_a_chain_that_goes_wrong_keeps_exactly_what_was_read(ingest: IngestClien
 def test_credentials_reach_no_log_no_error_and_no_listing(
     ingest: IngestClient, web: str, home: Path, fault: str
 ) -> None:
-    url = f"{web}/{fault}?token=sesame".replace("//", "//ann:sesame@")
+    url = f"{web}/{fault}?token=sesame#sesame".replace("//", "//ann:sesame@")
     dataset = imported(ingest, url, "hi")
     assert dataset.error.reason == FAULTS[fault]
     assert "sesame" not in str(dataset)
     assert not any("sesame" in str(one) for one in ingest.list_datasets())
+    assert "sesame" not in (home / "ingest.log").read_text()
+
+
+def test_credentials_in_what_a_document_names_reach_no_log_and_no_error(
+    ingest: IngestClient, web: str, home: Path
+) -> None:
+    dataset = imported(ingest, f"{web}/elsewhere", "hi")
+    assert dataset.error.reason == "URL_INVALID"
+    assert "sesame" not in str(dataset)
     assert "sesame" not in (home / "ingest.log").read_text()
 
 
