@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from keyprint.errors import InvalidArgument
+from keyprint.moments import microseconds
 from keyprint.v1 import attempts_pb2
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _UNKNOWN_TIME = -1
 
 
@@ -41,17 +39,6 @@ def attempt_from_source(keystrokes: Sequence[Mapping[str, Any]]) -> attempts_pb2
 def _encodable(text: str) -> bool:
     """Half of a surrogate pair is a string in Python and cannot be one in a message."""
     return not any("\ud800" <= one <= "\udfff" for one in text)
-
-
-def microseconds(text: str) -> int | None:
-    """An ISO 8601 time in µs since 1970 UTC, UTC where it names no zone; None if it is no time."""
-    try:
-        moment = datetime.fromisoformat(text)
-        # A zone may carry it out of the years that there are.
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _microseconds(value: object, position: int, name: str) -> int:

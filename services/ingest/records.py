@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 
 from keyprint import attempts
 from keyprint.attempts import UNKNOWN_TIME
+from keyprint.moments import moment_at
 from services.ingest.catalogue import Dataset
 from services.ingest.store import Store
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def _of_document(table: pa.Table, phrase: str, low: int, high: int) -> Iterator[
         yield Record(
             attempt=batch["attempt"][row].as_py(),
             user=batch["user"][row].as_py() or "",
-            typed_at=_EPOCH + timedelta(microseconds=pressed),
+            typed_at=moment_at(pressed),
             character=batch["character"][row][index].as_py(),
             character_index=index,
             hold_ms=(released - pressed) / 1e3 if released != UNKNOWN_TIME else None,
