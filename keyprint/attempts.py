@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from keyprint.errors import InvalidArgument
 
@@ -138,10 +139,19 @@ def encode(characters: Sequence[str]) -> Codes:
 
 
 def encode_arrow(characters: pa.StringArray) -> Codes:
-    """`encode` for an Arrow column, one look per distinct key."""
-    coded = characters.dictionary_encode()
-    table = encode(coded.dictionary.to_pylist())
-    codes: Codes = table[coded.indices.to_numpy(zero_copy_only=False)]
+    """`encode` for an Arrow column: most keys are their one byte, the others take one look per distinct name."""
+    lengths = pc.binary_length(characters).to_numpy()
+    _, offsets, data = characters.buffers()
+    if not data or not data.size:
+        return encode(characters.to_pylist())
+    starts = np.frombuffer(offsets, np.int32)[characters.offset :][: len(characters)]
+    content = np.frombuffer(data, np.uint8)
+    # Empty names at the end begin behind the last byte.
+    codes = content[np.minimum(starts, len(content) - 1)].astype(np.int32)
+    rest = np.flatnonzero((lengths != 1) | (codes == _BACKSPACE_CODE))
+    if len(rest):
+        named = characters.take(pa.array(rest)).dictionary_encode()
+        codes[rest] = encode(named.dictionary.to_pylist())[named.indices.to_numpy()]
     return codes
 
 
@@ -254,9 +264,12 @@ def attempt_ids(keystrokes: Keystrokes) -> list[bytes]:
     known = keystrokes.released_at != UNKNOWN_TIME
     # An unknown release must not look like any relative time.
     released = np.where(known, keystrokes.released_at - first, np.iinfo(np.int64).min)
-    rows = np.column_stack([keystrokes.character.astype(np.int64), keystrokes.pressed_at - first, released])
-    content = memoryview(rows.astype("<i8").tobytes())
-    bounds = (keystrokes.offsets * rows.shape[1] * 8).tolist()
+    rows = np.empty((len(first), 3), "<i8")
+    rows[:, 0] = keystrokes.character
+    rows[:, 1] = keystrokes.pressed_at - first
+    rows[:, 2] = released
+    content = memoryview(rows.tobytes())
+    bounds = (keystrokes.offsets * rows[:1].nbytes).tolist()
     return [blake2b(content[begin:end], digest_size=ID_BYTES).digest() for begin, end in pairwise(bounds)]
 
 

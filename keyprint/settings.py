@@ -43,7 +43,11 @@ class IngestSettings(Settings):
         default_factory=list,
         description="Networks (CIDR, comma-separated) that source URLs may reach.",
     )
-    ingest_document_mib: int = Field(64, ge=1, description="Largest document, in MiB, decompressed.")
+    ingest_document_mib: int = Field(
+        64,
+        ge=1,
+        description="Largest document, in MiB, decompressed; beyond a million commas it has one to 16 bytes at most.",
+    )
     ingest_dataset_mib: int = Field(16 * 1024, ge=1, description="Largest dataset, in MiB of documents, decompressed.")
     ingest_documents: int = Field(100_000, ge=1, description="Most documents of a dataset.")
     ingest_document_attempts: int = Field(100_000, ge=1, description="Most attempts of a document, that is of a user.")

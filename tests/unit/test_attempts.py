@@ -170,3 +170,15 @@ def test_a_slice_of_an_arrow_batch_gives_the_keystrokes_of_that_slice() -> None:
     assert read.character.tolist() == [ord("h"), ord("i")]
     assert read.pressed_at.tolist() == [0, 1]
     assert read.malformed.tolist() == [False, True]
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=2)
+        | st.sampled_from([BACKSPACE, "\b", "[shift]", ""])
+    ),
+    st.integers(0, 3),
+)
+def test_a_column_of_keys_has_the_numbers_that_its_keys_have(keys: list[str], first: int) -> None:
+    column = pa.array(keys, pa.string()).slice(first)
+    assert attempts.encode_arrow(column).tolist() == attempts.encode(keys[first:]).tolist()

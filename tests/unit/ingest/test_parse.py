@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keyprint import attempts
@@ -136,3 +136,20 @@ def test_the_real_document_has_the_counts_that_it_is_known_for() -> None:
     assert batch.num_rows == 495
     assert batch.column("reason").to_pylist().count("") == 375
     assert read.next == "user_4a45245cde4e11e9b51bacde48001122.json"
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=3), max_size=12))
+@example(["", "\n"])
+@example(["a", "\n\n", ""])
+def test_keys_of_any_name_stay_what_they_are(keys: list[str]) -> None:
+    attempt = [{"typed_at": AT, "character": one} for one in keys]
+    (row,) = rows(parse_document(document(attempt))).to_pylist()
+    assert row["character"] == keys
+
+
+def test_a_large_document_holds_as_many_values_as_its_bytes_allow() -> None:
+    commas = 1_000_001
+    with pytest.raises(InvalidArgument, match="1,000,001 commas") as refused:
+        parse_document(document()[:-1] + b', "more": [' + b"0," * (commas - 3) + b"0]}")
+    assert refused.value.reason == "LIMIT_EXCEEDED"
+    assert not len(parse_document(document()[:-1] + b', "more": [' + b"0,".ljust(16) * commas + b"0]}").keystrokes)
