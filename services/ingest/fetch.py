@@ -18,7 +18,7 @@ from services.ingest.lines import Lines
 from services.ingest.urls import check_url, resolve, without_credentials
 
 USER_AGENT = "keyprint-ingest/0.1"
-PIECE = 64 * 1024
+PIECE = 1024 * 1024
 _PASSING = (429, 500, 502, 503, 504)
 """Answers that may be others a moment later."""
 _BACKOFF_SECONDS = 0.2
