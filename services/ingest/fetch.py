@@ -11,6 +11,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from keyprint.errors import InvalidArgument, KeyprintError, NotFound, Unavailable
+from keyprint.settings import IngestSettings
 from services.ingest.adapter import GuardedAdapter
 from services.ingest.guard import Guard
 from services.ingest.gunzip import too_large, unzipped
@@ -24,6 +25,8 @@ _PASSING = (429, 500, 502, 503, 504)
 _BACKOFF_SECONDS = 0.2
 """Before the first new try; twice as long before each further one."""
 _ENCODINGS = ("gzip", "x-gzip")
+_USUAL = IngestSettings.model_construct()
+"""What the settings are where nobody sets them."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,12 @@ class FetchLimits:
         redirects: redirects followed.
     """
 
-    document_bytes: int = 64 * 2**20
-    document_seconds: float = 120.0
-    connect_seconds: float = 10.0
-    read_seconds: float = 30.0
-    retries: int = 3
-    redirects: int = 5
+    document_bytes: int = _USUAL.ingest_document_mib * 2**20
+    document_seconds: float = _USUAL.ingest_document_seconds
+    connect_seconds: float = _USUAL.ingest_connect_seconds
+    read_seconds: float = _USUAL.ingest_read_seconds
+    retries: int = _USUAL.ingest_retries
+    redirects: int = _USUAL.ingest_redirects
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import pyarrow as pa
 from keyprint import attempts, features
 from keyprint.attempts import REASONS, WARNINGS, Flags, Verdicts
 from keyprint.errors import FailedPrecondition, Internal, InvalidArgument, KeyprintError
+from keyprint.settings import IngestSettings
 from services.ingest import catalogue as states
 from services.ingest.catalogue import Catalogue, Dataset
 from services.ingest.catalogue import Document as DocumentRow
@@ -32,6 +33,9 @@ from services.ingest.store import Store, find_duplicates, parts_of
 from services.ingest.urls import without_credentials
 
 log = logging.getLogger(__name__)
+
+_USUAL = IngestSettings.model_construct()
+"""What the settings are where nobody sets them."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,11 @@ class ImportLimits:
         seconds: longest time for one run.
     """
 
-    documents: int = 100_000
-    dataset_bytes: int = 16 * 2**30
-    document_attempts: int = 100_000
-    attempt_keystrokes: int = attempts.MAX_KEYSTROKES
-    seconds: float = 6 * 3600.0
+    documents: int = _USUAL.ingest_documents
+    dataset_bytes: int = _USUAL.ingest_dataset_mib * 2**20
+    document_attempts: int = _USUAL.ingest_document_attempts
+    attempt_keystrokes: int = _USUAL.ingest_attempt_keystrokes
+    seconds: float = _USUAL.ingest_seconds
 
 
 _INTERNAL = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
