@@ -137,7 +137,7 @@ class _Fit:
             labels=truth,
             users=self.users,
             features=lambda attempts: self.features.compute(attempts, self.release_times),
-            channels=len(self.features.channels(self.release_times)),
+            channels=self.features.channels(self.release_times),
         )
 
         def report(step: Step) -> None:

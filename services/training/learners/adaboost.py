@@ -14,7 +14,7 @@ from onnx import helper
 
 from keyprint.features import Matrix
 from services.training.learners.learner import Examples, Learner, Logits, Parameter, Report, Step
-from services.training.learners.trees import ensemble_node, softmax_graph
+from services.training.learners.trees import ensemble_node, plain_features, softmax_graph
 
 if TYPE_CHECKING:
     from sklearn.ensemble import AdaBoostClassifier
@@ -52,8 +52,10 @@ def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Repo
     from sklearn.ensemble import AdaBoostClassifier
     from sklearn.tree import DecisionTreeClassifier
 
-    features, labels = examples.features(examples.attempts), examples.labels
+    features, labels = plain_features(examples), examples.labels
     trees, depth, rate = int(params["trees"]), int(params["depth"]), params["learning_rate"]
+    # There may be fewer columns than are asked for.
+    draws = min(int(params["features"]), features.shape[1])
     count, users = len(labels), examples.users
     rng = np.random.default_rng(seed)
     weights, votes = np.full(count, 1.0 / count), np.zeros((count, users))
@@ -62,9 +64,8 @@ def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Repo
     errors: list[float] = []
     for number in range(1, trees + 1):
         drawn = np.bincount(rng.choice(count, count, p=weights), minlength=count)
-        tree = DecisionTreeClassifier(max_depth=depth, max_features="sqrt", random_state=int(rng.integers(2**31))).fit(
-            features, labels, sample_weight=drawn
-        )
+        tree = DecisionTreeClassifier(max_depth=depth, max_features=draws, random_state=int(rng.integers(2**31)))
+        tree.fit(features, labels, sample_weight=drawn)
         answers = tree.predict(features)
         wrong = answers != labels
         error = float(weights[wrong].sum())
@@ -98,8 +99,9 @@ ADABOOST = Learner(
     title="AdaBoost",
     description="Boosted decision trees: quick to train, fastest to answer, good from a few dozen attempts per user.",
     parameters=(
-        Parameter("trees", "Boosting rounds, one tree each.", "integer", 200, 1, 2000),
+        Parameter("trees", "Boosting rounds, one tree each.", "integer", 400, 1, 2000),
         Parameter("depth", "Most decisions between a tree's root and a leaf.", "integer", 24, 1, 64),
+        Parameter("features", "Features that each cut chooses from, drawn anew.", "integer", 2, 1, 1000),
         Parameter("learning_rate", "How much of its weight each tree's vote keeps.", "number", 0.5, 0.01, 2),
     ),
     fit=fit,

@@ -14,7 +14,7 @@ from onnx import helper
 
 from keyprint.features import Matrix
 from services.training.learners.learner import Examples, Learner, Logits, Parameter, Report, Step
-from services.training.learners.trees import ensemble_node, softmax_graph
+from services.training.learners.trees import ensemble_node, plain_features, softmax_graph
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesClassifier
@@ -59,7 +59,7 @@ def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Repo
     """Grows the forest tree by tree."""
     from sklearn.ensemble import ExtraTreesClassifier
 
-    features, trees = examples.features(examples.attempts), int(params["trees"])
+    features, trees = plain_features(examples), int(params["trees"])
     forest = ExtraTreesClassifier(
         max_depth=int(params["depth"]),
         max_features=params["features"],

@@ -52,14 +52,14 @@ class Examples:
         labels: int64[n], who typed each, 0 to K - 1, everyone at least once.
         users: K.
         features: attempts to features, float32[m, F]: a block of L keys by C channels, then the totals.
-        channels: C.
+        channels: the names of the C channels.
     """
 
     attempts: Aligned
     labels: Labels
     users: int
     features: Callable[[Aligned], Matrix]
-    channels: int
+    channels: tuple[str, ...]
 
     @property
     def keys(self) -> int:

@@ -130,8 +130,9 @@ def _network(examples: Examples, depth: int, units: int, dropout: float) -> kera
     row = layers.Input((features.shape[1],), name=INPUT)
     scaled = ops.multiply(ops.subtract(row, mean.astype(np.float32)), (1.0 / spread).astype(np.float32))
     scaled = ops.clip(scaled, -_CLIP, _CLIP)
-    width = examples.keys * examples.channels
-    keys = layers.Reshape((examples.keys, examples.channels))(scaled[:, :width])
+    channels = len(examples.channels)
+    width = examples.keys * channels
+    keys = layers.Reshape((examples.keys, channels))(scaled[:, :width])
     if features.shape[1] > width:
         keys = layers.Concatenate()([keys, layers.RepeatVector(examples.keys)(scaled[:, width:])])
     seen = layers.Dropout(min(_INPUT_DROPOUT, dropout))(keys)

@@ -10,7 +10,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
+from keyprint.features import Matrix
 from keyprint.package import INPUT, OUTPUT
+from services.training.learners.learner import Examples
 
 if TYPE_CHECKING:
     from sklearn.tree import DecisionTreeClassifier
@@ -19,6 +21,25 @@ Floats = npt.NDArray[np.float64]
 
 _OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
 _IR_VERSION = 10
+
+_PLAIN = ("log_press_to_press", "log_hold", "corrections", "correction_cost")
+"""Channels from which all others follow."""
+
+
+def plain_features(examples: Examples) -> Matrix:
+    """The examples' features float32[n, F] with only what a tree should cut at; the other columns are 0.
+
+    A cut chooses from a few columns drawn at random, and scikit-learn draws no constant one.  Differences, sums and
+    shares of the same latencies take the places of the latencies themselves in those draws; without them trees named
+    one to two points more attempts right.  Of a set that has none of the plain channels, every column stays.
+    """
+    features = examples.features(examples.attempts)
+    plain = np.isin(examples.channels, _PLAIN)
+    if not plain.any():
+        return features
+    columns = np.zeros(features.shape[1], np.bool_)
+    columns[: examples.keys * len(plain)] = np.tile(plain, examples.keys)
+    return np.where(columns, features, np.float32(0))
 
 
 def ensemble_node(estimators: Sequence[DecisionTreeClassifier], says: Sequence[Floats], output: str) -> onnx.NodeProto:

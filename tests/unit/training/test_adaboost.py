@@ -16,6 +16,7 @@ from services.training.learners.adaboost import ADABOOST, Boosted
 from services.training.learners.learner import Examples, Labels, Step
 
 USERS = 5
+NAMES = tuple(f"channel_{number}" for number in range(12))
 NOBODY = np.empty((0, 1), np.int64)
 NOTHING_TYPED = Aligned(np.empty(0, np.int64), NOBODY, NOBODY, NOBODY.astype(np.int32), NOBODY)
 
@@ -28,7 +29,7 @@ def data(seed: int, count: int = 400) -> tuple[Matrix, Labels]:
 
 
 def fit(features: Matrix, labels: Labels, **params: float) -> Boosted:
-    examples = Examples(NOTHING_TYPED, labels, int(labels.max()) + 1, lambda _: features, features.shape[1])
+    examples = Examples(NOTHING_TYPED, labels, int(labels.max()) + 1, lambda _: features, NAMES)
     fitted = ADABOOST.fit(examples, ADABOOST.check(params), 3, lambda step: None)
     assert isinstance(fitted, Boosted)
     return fitted
@@ -106,6 +107,6 @@ def test_skops_reads_what_was_saved_without_trusting_anything_of_ours(boosted: B
 def test_accuracy_is_that_of_all_trees_so_far() -> None:
     features, labels = data(1)
     steps: list[Step] = []
-    examples = Examples(NOTHING_TYPED, labels, USERS, lambda _: features, features.shape[1])
+    examples = Examples(NOTHING_TYPED, labels, USERS, lambda _: features, NAMES)
     fitted = ADABOOST.fit(examples, ADABOOST.check({"trees": 5, "depth": 3}), 3, steps.append)
     assert steps[-1].accuracy == (fitted.logits(features).argmax(axis=1) == labels).mean()

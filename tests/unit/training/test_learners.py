@@ -50,7 +50,7 @@ def typing(users: int, each: int, keys: int, releases: bool = True, features: st
         labels=labels,
         users=users,
         features=lambda some: chosen.compute(some, releases),
-        channels=len(chosen.channels(releases)),
+        channels=chosen.channels(releases),
     )
 
 

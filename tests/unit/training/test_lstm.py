@@ -37,7 +37,7 @@ def test_it_learns_and_its_loss_falls(tmp_path: Path) -> None:
 
     attempts, labels = typing()
     timing = feature_set("timing")
-    examples = Examples(attempts, labels, 2, lambda some: timing.compute(some, True), len(timing.channels(True)))
+    examples = Examples(attempts, labels, 2, lambda some: timing.compute(some, True), timing.channels(True))
     steps: list[Step] = []
     params = LSTM.check({"epochs": 8, "units": 8, "batch_size": 8, "learning_rate": 0.02})
     fitted = LSTM.fit(examples, params, 0, steps.append)
