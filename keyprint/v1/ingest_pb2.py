@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from keyprint.v1 import attempts_pb2 as keyprint_dot_v1_dot_attempts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18keyprint/v1/ingest.proto\x12\x0bkeyprint.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeyprint/v1/attempts.proto\"\x89\x07\n\x07\x44\x61taset\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.keyprint.v1.Dataset.State\x12\x12\n\nsource_url\x18\x03 \x01(\t\x12\x0e\n\x06phrase\x18\x04 \x01(\t\x12\x14\n\x0cmin_attempts\x18\x05 \x01(\r\x12\x11\n\tdocuments\x18\x06 \x01(\r\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\r\x12\x16\n\x0evalid_attempts\x18\x08 \x01(\r\x12\x1a\n\x12\x64uplicate_attempts\x18\t \x01(\r\x12\x32\n\x07invalid\x18\n \x03(\x0b\x32!.keyprint.v1.Dataset.InvalidEntry\x12\x34\n\x08warnings\x18\x0b \x03(\x0b\x32\".keyprint.v1.Dataset.WarningsEntry\x12\r\n\x05users\x18\x0c \x01(\r\x12\x16\n\x0e\x65nrolled_users\x18\r \x01(\r\x12\x34\n\x0fuser_statistics\x18\x0e \x03(\x0b\x32\x1b.keyprint.v1.UserStatistics\x12\x10\n\x08labelled\x18\x0f \x01(\x08\x12\x15\n\rrelease_times\x18\x10 \x01(\x08\x12\x13\n\x0b\x66ingerprint\x18\x11 \x01(\t\x12!\n\x05\x65rror\x18\x12 \x01(\x0b\x32\x12.keyprint.v1.Error\x12.\n\ncreated_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64ownloaded_kib\x18\x15 \x01(\r\x12\x18\n\x10\x63urrent_document\x18\x16 \x01(\t\x1a.\n\x0cInvalidEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a/\n\rWarningsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\x97\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_IMPORTING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x14\n\x10STATE_INCOMPLETE\x10\x03\x12\x14\n\x10STATE_CANCELLING\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x12\x10\n\x0cSTATE_FAILED\x10\x06\"\xe1\x01\n\x0eUserStatistics\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\r\x12\x16\n\x0evalid_attempts\x18\x03 \x01(\r\x12\x1a\n\x12\x64uplicate_attempts\x18\x04 \x01(\r\x12\x39\n\x07invalid\x18\x05 \x03(\x0b\x32(.keyprint.v1.UserStatistics.InvalidEntry\x12\x10\n\x08\x65nrolled\x18\x06 \x01(\x08\x1a.\n\x0cInvalidEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"Z\n\x14\x43reateDatasetRequest\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0e\n\x06phrase\x18\x02 \x01(\t\x12\x14\n\x0cmin_attempts\x18\x03 \x01(\r\x12\x0f\n\x07refresh\x18\x04 \x01(\x08\"\x82\x02\n\x14UploadDatasetRequest\x12:\n\x06header\x18\x01 \x01(\x0b\x32(.keyprint.v1.UploadDatasetRequest.HeaderH\x00\x12\x38\n\x05piece\x18\x02 \x01(\x0b\x32\'.keyprint.v1.UploadDatasetRequest.PieceH\x00\x1a\x44\n\x06Header\x12\x0e\n\x06phrase\x18\x01 \x01(\t\x12\x14\n\x0cmin_attempts\x18\x02 \x01(\r\x12\x14\n\x0c\x62\x61se_dataset\x18\x03 \x01(\t\x1a&\n\x05Piece\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\x06\n\x04part\"$\n\x11GetDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x14ListDatasetsResponse\x12&\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x14.keyprint.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x14\x44\x65leteDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"\'\n\x14\x43\x61ncelDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"&\n\x13WatchDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"L\n\x12ListRecordsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x13ListRecordsResponse\x12$\n\x07records\x18\x01 \x03(\x0b\x32\x13.keyprint.v1.Record\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8c\x03\n\x06Record\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\x12\x0c\n\x04user\x18\x02 \x01(\t\x12,\n\x08typed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcharacter\x18\x04 \x01(\t\x12\x17\n\x0f\x63haracter_index\x18\x05 \x01(\r\x12\x0c\n\x04year\x18\x06 \x01(\r\x12\r\n\x05month\x18\x07 \x01(\r\x12\x0b\n\x03\x64\x61y\x18\x08 \x01(\r\x12\x0c\n\x04hour\x18\t \x01(\r\x12\x0e\n\x06minute\x18\n \x01(\r\x12\x0e\n\x06second\x18\x0b \x01(\r\x12\x13\n\x0bmicrosecond\x18\x0c \x01(\r\x12\x14\n\x07hold_ms\x18\r \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11press_to_press_ms\x18\x0e \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tflight_ms\x18\x0f \x01(\x01H\x02\x88\x01\x01\x12\x0e\n\x06reason\x18\x10 \x01(\t\x12\x0e\n\x06\x65rased\x18\x11 \x01(\x08\x42\n\n\x08_hold_msB\x14\n\x12_press_to_press_msB\x0c\n\n_flight_ms\"*\n\x17SummarizeDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"\x86\x01\n\x0e\x44\x61tasetSummary\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12,\n\x08\x65veryone\x18\x03 \x01(\x0b\x32\x1a.keyprint.v1.TypingProfile\x12\'\n\x05users\x18\x04 \x03(\x0b\x32\x18.keyprint.v1.UserSummary\"m\n\x0bUserSummary\x12\x0c\n\x04user\x18\x01 \x01(\t\x12#\n\x04\x64\x61ys\x18\x02 \x03(\x0b\x32\x15.keyprint.v1.DayCount\x12+\n\x07profile\x18\x03 \x01(\x0b\x32\x1a.keyprint.v1.TypingProfile\")\n\x08\x44\x61yCount\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\r\"\xaf\x01\n\rTypingProfile\x12\x10\n\x08\x61ttempts\x18\x01 \x01(\r\x12\x17\n\x0fkeys_per_second\x18\x02 \x01(\x01\x12\x17\n\x0f\x63orrection_rate\x18\x03 \x01(\x01\x12\x31\n\x11press_to_press_ms\x18\x04 \x01(\x0b\x32\x16.keyprint.v1.Quartiles\x12\'\n\x07hold_ms\x18\x05 \x01(\x0b\x32\x16.keyprint.v1.Quartiles\"9\n\tQuartiles\x12\r\n\x05lower\x18\x01 \x03(\x01\x12\x0e\n\x06median\x18\x02 \x03(\x01\x12\r\n\x05upper\x18\x03 \x03(\x01\"\xb9\x01\n\x13ReadAttemptsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12=\n\tselection\x18\x02 \x01(\x0e\x32*.keyprint.v1.ReadAttemptsRequest.Selection\"R\n\tSelection\x12\x19\n\x15SELECTION_UNSPECIFIED\x10\x00\x12\x11\n\rSELECTION_ALL\x10\x01\x12\x17\n\x13SELECTION_TRAINABLE\x10\x02\x32\x95\x06\n\rIngestService\x12H\n\rCreateDataset\x12!.keyprint.v1.CreateDatasetRequest\x1a\x14.keyprint.v1.Dataset\x12J\n\rUploadDataset\x12!.keyprint.v1.UploadDatasetRequest\x1a\x14.keyprint.v1.Dataset(\x01\x12\x42\n\nGetDataset\x12\x1e.keyprint.v1.GetDatasetRequest\x1a\x14.keyprint.v1.Dataset\x12S\n\x0cListDatasets\x12 .keyprint.v1.ListDatasetsRequest\x1a!.keyprint.v1.ListDatasetsResponse\x12J\n\rDeleteDataset\x12!.keyprint.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Empty\x12H\n\rCancelDataset\x12!.keyprint.v1.CancelDatasetRequest\x1a\x14.keyprint.v1.Dataset\x12H\n\x0cWatchDataset\x12 .keyprint.v1.WatchDatasetRequest\x1a\x14.keyprint.v1.Dataset0\x01\x12P\n\x0bListRecords\x12\x1f.keyprint.v1.ListRecordsRequest\x1a .keyprint.v1.ListRecordsResponse\x12U\n\x10SummarizeDataset\x12$.keyprint.v1.SummarizeDatasetRequest\x1a\x1b.keyprint.v1.DatasetSummary\x12L\n\x0cReadAttempts\x12 .keyprint.v1.ReadAttemptsRequest\x1a\x18.keyprint.v1.RecordBatch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18keyprint/v1/ingest.proto\x12\x0bkeyprint.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1akeyprint/v1/attempts.proto\"\x89\x07\n\x07\x44\x61taset\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.keyprint.v1.Dataset.State\x12\x12\n\nsource_url\x18\x03 \x01(\t\x12\x0e\n\x06phrase\x18\x04 \x01(\t\x12\x14\n\x0cmin_attempts\x18\x05 \x01(\r\x12\x11\n\tdocuments\x18\x06 \x01(\r\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\r\x12\x16\n\x0evalid_attempts\x18\x08 \x01(\r\x12\x1a\n\x12\x64uplicate_attempts\x18\t \x01(\r\x12\x32\n\x07invalid\x18\n \x03(\x0b\x32!.keyprint.v1.Dataset.InvalidEntry\x12\x34\n\x08warnings\x18\x0b \x03(\x0b\x32\".keyprint.v1.Dataset.WarningsEntry\x12\r\n\x05users\x18\x0c \x01(\r\x12\x16\n\x0e\x65nrolled_users\x18\r \x01(\r\x12\x34\n\x0fuser_statistics\x18\x0e \x03(\x0b\x32\x1b.keyprint.v1.UserStatistics\x12\x10\n\x08labelled\x18\x0f \x01(\x08\x12\x15\n\rrelease_times\x18\x10 \x01(\x08\x12\x13\n\x0b\x66ingerprint\x18\x11 \x01(\t\x12!\n\x05\x65rror\x18\x12 \x01(\x0b\x32\x12.keyprint.v1.Error\x12.\n\ncreated_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64ownloaded_kib\x18\x15 \x01(\r\x12\x18\n\x10\x63urrent_document\x18\x16 \x01(\t\x1a.\n\x0cInvalidEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a/\n\rWarningsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\x97\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_IMPORTING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x14\n\x10STATE_INCOMPLETE\x10\x03\x12\x14\n\x10STATE_CANCELLING\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x12\x10\n\x0cSTATE_FAILED\x10\x06\"\xcf\x02\n\x0eUserStatistics\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\r\x12\x16\n\x0evalid_attempts\x18\x03 \x01(\r\x12\x1a\n\x12\x64uplicate_attempts\x18\x04 \x01(\r\x12\x39\n\x07invalid\x18\x05 \x03(\x0b\x32(.keyprint.v1.UserStatistics.InvalidEntry\x12\x10\n\x08\x65nrolled\x18\x06 \x01(\x08\x12;\n\x08warnings\x18\x07 \x03(\x0b\x32).keyprint.v1.UserStatistics.WarningsEntry\x1a.\n\x0cInvalidEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a/\n\rWarningsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"Z\n\x14\x43reateDatasetRequest\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0e\n\x06phrase\x18\x02 \x01(\t\x12\x14\n\x0cmin_attempts\x18\x03 \x01(\r\x12\x0f\n\x07refresh\x18\x04 \x01(\x08\"\x82\x02\n\x14UploadDatasetRequest\x12:\n\x06header\x18\x01 \x01(\x0b\x32(.keyprint.v1.UploadDatasetRequest.HeaderH\x00\x12\x38\n\x05piece\x18\x02 \x01(\x0b\x32\'.keyprint.v1.UploadDatasetRequest.PieceH\x00\x1a\x44\n\x06Header\x12\x0e\n\x06phrase\x18\x01 \x01(\t\x12\x14\n\x0cmin_attempts\x18\x02 \x01(\r\x12\x14\n\x0c\x62\x61se_dataset\x18\x03 \x01(\t\x1a&\n\x05Piece\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\x06\n\x04part\"$\n\x11GetDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x14ListDatasetsResponse\x12&\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x14.keyprint.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x14\x44\x65leteDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"\'\n\x14\x43\x61ncelDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"&\n\x13WatchDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"L\n\x12ListRecordsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x13ListRecordsResponse\x12$\n\x07records\x18\x01 \x03(\x0b\x32\x13.keyprint.v1.Record\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8c\x03\n\x06Record\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\x12\x0c\n\x04user\x18\x02 \x01(\t\x12,\n\x08typed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcharacter\x18\x04 \x01(\t\x12\x17\n\x0f\x63haracter_index\x18\x05 \x01(\r\x12\x0c\n\x04year\x18\x06 \x01(\r\x12\r\n\x05month\x18\x07 \x01(\r\x12\x0b\n\x03\x64\x61y\x18\x08 \x01(\r\x12\x0c\n\x04hour\x18\t \x01(\r\x12\x0e\n\x06minute\x18\n \x01(\r\x12\x0e\n\x06second\x18\x0b \x01(\r\x12\x13\n\x0bmicrosecond\x18\x0c \x01(\r\x12\x14\n\x07hold_ms\x18\r \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11press_to_press_ms\x18\x0e \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tflight_ms\x18\x0f \x01(\x01H\x02\x88\x01\x01\x12\x0e\n\x06reason\x18\x10 \x01(\t\x12\x0e\n\x06\x65rased\x18\x11 \x01(\x08\x42\n\n\x08_hold_msB\x14\n\x12_press_to_press_msB\x0c\n\n_flight_ms\"*\n\x17SummarizeDatasetRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\"\x86\x01\n\x0e\x44\x61tasetSummary\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12,\n\x08\x65veryone\x18\x03 \x01(\x0b\x32\x1a.keyprint.v1.TypingProfile\x12\'\n\x05users\x18\x04 \x03(\x0b\x32\x18.keyprint.v1.UserSummary\"m\n\x0bUserSummary\x12\x0c\n\x04user\x18\x01 \x01(\t\x12#\n\x04\x64\x61ys\x18\x02 \x03(\x0b\x32\x15.keyprint.v1.DayCount\x12+\n\x07profile\x18\x03 \x01(\x0b\x32\x1a.keyprint.v1.TypingProfile\")\n\x08\x44\x61yCount\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\r\"\xaf\x01\n\rTypingProfile\x12\x10\n\x08\x61ttempts\x18\x01 \x01(\r\x12\x17\n\x0fkeys_per_second\x18\x02 \x01(\x01\x12\x17\n\x0f\x63orrection_rate\x18\x03 \x01(\x01\x12\x31\n\x11press_to_press_ms\x18\x04 \x01(\x0b\x32\x16.keyprint.v1.Quartiles\x12\'\n\x07hold_ms\x18\x05 \x01(\x0b\x32\x16.keyprint.v1.Quartiles\"9\n\tQuartiles\x12\r\n\x05lower\x18\x01 \x03(\x01\x12\x0e\n\x06median\x18\x02 \x03(\x01\x12\r\n\x05upper\x18\x03 \x03(\x01\"\xb9\x01\n\x13ReadAttemptsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12=\n\tselection\x18\x02 \x01(\x0e\x32*.keyprint.v1.ReadAttemptsRequest.Selection\"R\n\tSelection\x12\x19\n\x15SELECTION_UNSPECIFIED\x10\x00\x12\x11\n\rSELECTION_ALL\x10\x01\x12\x17\n\x13SELECTION_TRAINABLE\x10\x02\x32\x95\x06\n\rIngestService\x12H\n\rCreateDataset\x12!.keyprint.v1.CreateDatasetRequest\x1a\x14.keyprint.v1.Dataset\x12J\n\rUploadDataset\x12!.keyprint.v1.UploadDatasetRequest\x1a\x14.keyprint.v1.Dataset(\x01\x12\x42\n\nGetDataset\x12\x1e.keyprint.v1.GetDatasetRequest\x1a\x14.keyprint.v1.Dataset\x12S\n\x0cListDatasets\x12 .keyprint.v1.ListDatasetsRequest\x1a!.keyprint.v1.ListDatasetsResponse\x12J\n\rDeleteDataset\x12!.keyprint.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Empty\x12H\n\rCancelDataset\x12!.keyprint.v1.CancelDatasetRequest\x1a\x14.keyprint.v1.Dataset\x12H\n\x0cWatchDataset\x12 .keyprint.v1.WatchDatasetRequest\x1a\x14.keyprint.v1.Dataset0\x01\x12P\n\x0bListRecords\x12\x1f.keyprint.v1.ListRecordsRequest\x1a .keyprint.v1.ListRecordsResponse\x12U\n\x10SummarizeDataset\x12$.keyprint.v1.SummarizeDatasetRequest\x1a\x1b.keyprint.v1.DatasetSummary\x12L\n\x0cReadAttempts\x12 .keyprint.v1.ReadAttemptsRequest\x1a\x18.keyprint.v1.RecordBatch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATASET_WARNINGSENTRY']._serialized_options = b'8\001'
   _globals['_USERSTATISTICS_INVALIDENTRY']._loaded_options = None
   _globals['_USERSTATISTICS_INVALIDENTRY']._serialized_options = b'8\001'
+  _globals['_USERSTATISTICS_WARNINGSENTRY']._loaded_options = None
+  _globals['_USERSTATISTICS_WARNINGSENTRY']._serialized_options = b'8\001'
   _globals['_DATASET']._serialized_start=132
   _globals['_DATASET']._serialized_end=1037
   _globals['_DATASET_INVALIDENTRY']._serialized_start=788
@@ -49,51 +51,53 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATASET_STATE']._serialized_start=886
   _globals['_DATASET_STATE']._serialized_end=1037
   _globals['_USERSTATISTICS']._serialized_start=1040
-  _globals['_USERSTATISTICS']._serialized_end=1265
+  _globals['_USERSTATISTICS']._serialized_end=1375
   _globals['_USERSTATISTICS_INVALIDENTRY']._serialized_start=788
   _globals['_USERSTATISTICS_INVALIDENTRY']._serialized_end=834
-  _globals['_CREATEDATASETREQUEST']._serialized_start=1267
-  _globals['_CREATEDATASETREQUEST']._serialized_end=1357
-  _globals['_UPLOADDATASETREQUEST']._serialized_start=1360
-  _globals['_UPLOADDATASETREQUEST']._serialized_end=1618
-  _globals['_UPLOADDATASETREQUEST_HEADER']._serialized_start=1502
-  _globals['_UPLOADDATASETREQUEST_HEADER']._serialized_end=1570
-  _globals['_UPLOADDATASETREQUEST_PIECE']._serialized_start=1572
-  _globals['_UPLOADDATASETREQUEST_PIECE']._serialized_end=1610
-  _globals['_GETDATASETREQUEST']._serialized_start=1620
-  _globals['_GETDATASETREQUEST']._serialized_end=1656
-  _globals['_LISTDATASETSREQUEST']._serialized_start=1658
-  _globals['_LISTDATASETSREQUEST']._serialized_end=1718
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=1720
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=1807
-  _globals['_DELETEDATASETREQUEST']._serialized_start=1809
-  _globals['_DELETEDATASETREQUEST']._serialized_end=1848
-  _globals['_CANCELDATASETREQUEST']._serialized_start=1850
-  _globals['_CANCELDATASETREQUEST']._serialized_end=1889
-  _globals['_WATCHDATASETREQUEST']._serialized_start=1891
-  _globals['_WATCHDATASETREQUEST']._serialized_end=1929
-  _globals['_LISTRECORDSREQUEST']._serialized_start=1931
-  _globals['_LISTRECORDSREQUEST']._serialized_end=2007
-  _globals['_LISTRECORDSRESPONSE']._serialized_start=2009
-  _globals['_LISTRECORDSRESPONSE']._serialized_end=2093
-  _globals['_RECORD']._serialized_start=2096
-  _globals['_RECORD']._serialized_end=2492
-  _globals['_SUMMARIZEDATASETREQUEST']._serialized_start=2494
-  _globals['_SUMMARIZEDATASETREQUEST']._serialized_end=2536
-  _globals['_DATASETSUMMARY']._serialized_start=2539
-  _globals['_DATASETSUMMARY']._serialized_end=2673
-  _globals['_USERSUMMARY']._serialized_start=2675
-  _globals['_USERSUMMARY']._serialized_end=2784
-  _globals['_DAYCOUNT']._serialized_start=2786
-  _globals['_DAYCOUNT']._serialized_end=2827
-  _globals['_TYPINGPROFILE']._serialized_start=2830
-  _globals['_TYPINGPROFILE']._serialized_end=3005
-  _globals['_QUARTILES']._serialized_start=3007
-  _globals['_QUARTILES']._serialized_end=3064
-  _globals['_READATTEMPTSREQUEST']._serialized_start=3067
-  _globals['_READATTEMPTSREQUEST']._serialized_end=3252
-  _globals['_READATTEMPTSREQUEST_SELECTION']._serialized_start=3170
-  _globals['_READATTEMPTSREQUEST_SELECTION']._serialized_end=3252
-  _globals['_INGESTSERVICE']._serialized_start=3255
-  _globals['_INGESTSERVICE']._serialized_end=4044
+  _globals['_USERSTATISTICS_WARNINGSENTRY']._serialized_start=836
+  _globals['_USERSTATISTICS_WARNINGSENTRY']._serialized_end=883
+  _globals['_CREATEDATASETREQUEST']._serialized_start=1377
+  _globals['_CREATEDATASETREQUEST']._serialized_end=1467
+  _globals['_UPLOADDATASETREQUEST']._serialized_start=1470
+  _globals['_UPLOADDATASETREQUEST']._serialized_end=1728
+  _globals['_UPLOADDATASETREQUEST_HEADER']._serialized_start=1612
+  _globals['_UPLOADDATASETREQUEST_HEADER']._serialized_end=1680
+  _globals['_UPLOADDATASETREQUEST_PIECE']._serialized_start=1682
+  _globals['_UPLOADDATASETREQUEST_PIECE']._serialized_end=1720
+  _globals['_GETDATASETREQUEST']._serialized_start=1730
+  _globals['_GETDATASETREQUEST']._serialized_end=1766
+  _globals['_LISTDATASETSREQUEST']._serialized_start=1768
+  _globals['_LISTDATASETSREQUEST']._serialized_end=1828
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=1830
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=1917
+  _globals['_DELETEDATASETREQUEST']._serialized_start=1919
+  _globals['_DELETEDATASETREQUEST']._serialized_end=1958
+  _globals['_CANCELDATASETREQUEST']._serialized_start=1960
+  _globals['_CANCELDATASETREQUEST']._serialized_end=1999
+  _globals['_WATCHDATASETREQUEST']._serialized_start=2001
+  _globals['_WATCHDATASETREQUEST']._serialized_end=2039
+  _globals['_LISTRECORDSREQUEST']._serialized_start=2041
+  _globals['_LISTRECORDSREQUEST']._serialized_end=2117
+  _globals['_LISTRECORDSRESPONSE']._serialized_start=2119
+  _globals['_LISTRECORDSRESPONSE']._serialized_end=2203
+  _globals['_RECORD']._serialized_start=2206
+  _globals['_RECORD']._serialized_end=2602
+  _globals['_SUMMARIZEDATASETREQUEST']._serialized_start=2604
+  _globals['_SUMMARIZEDATASETREQUEST']._serialized_end=2646
+  _globals['_DATASETSUMMARY']._serialized_start=2649
+  _globals['_DATASETSUMMARY']._serialized_end=2783
+  _globals['_USERSUMMARY']._serialized_start=2785
+  _globals['_USERSUMMARY']._serialized_end=2894
+  _globals['_DAYCOUNT']._serialized_start=2896
+  _globals['_DAYCOUNT']._serialized_end=2937
+  _globals['_TYPINGPROFILE']._serialized_start=2940
+  _globals['_TYPINGPROFILE']._serialized_end=3115
+  _globals['_QUARTILES']._serialized_start=3117
+  _globals['_QUARTILES']._serialized_end=3174
+  _globals['_READATTEMPTSREQUEST']._serialized_start=3177
+  _globals['_READATTEMPTSREQUEST']._serialized_end=3362
+  _globals['_READATTEMPTSREQUEST_SELECTION']._serialized_start=3280
+  _globals['_READATTEMPTSREQUEST_SELECTION']._serialized_end=3362
+  _globals['_INGESTSERVICE']._serialized_start=3365
+  _globals['_INGESTSERVICE']._serialized_end=4154
 # @@protoc_insertion_point(module_scope)

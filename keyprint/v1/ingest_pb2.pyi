@@ -244,12 +244,33 @@ class UserStatistics(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class WarningsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     USER_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     VALID_ATTEMPTS_FIELD_NUMBER: _builtins.int
     DUPLICATE_ATTEMPTS_FIELD_NUMBER: _builtins.int
     INVALID_FIELD_NUMBER: _builtins.int
     ENROLLED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     user: _builtins.str
     """The label."""
     attempts: _builtins.int
@@ -259,10 +280,16 @@ class UserStatistics(_message.Message):
     duplicate_attempts: _builtins.int
     """Valid attempts whose timing repeats another's exactly."""
     enrolled: _builtins.bool
-    """Whether models learn this user."""
+    """Whether models learn this user: with at least the dataset's min_attempts valid, non-duplicate attempts. Known once
+    the state is READY or INCOMPLETE.
+    """
     @_builtins.property
     def invalid(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Attempts that are not valid: reason to count."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Oddities that leave an attempt valid: warning to count of attempts."""
 
     def __init__(
         self,
@@ -273,10 +300,11 @@ class UserStatistics(_message.Message):
         duplicate_attempts: _builtins.int = ...,
         invalid: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         enrolled: _builtins.bool = ...,
+        warnings: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "duplicate_attempts", b"duplicate_attempts", "enrolled", b"enrolled", "invalid", b"invalid", "user", b"user", "valid_attempts", b"valid_attempts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "duplicate_attempts", b"duplicate_attempts", "enrolled", b"enrolled", "invalid", b"invalid", "user", b"user", "valid_attempts", b"valid_attempts", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -58,6 +58,7 @@ def _statistics(one: Document) -> ingest_pb2.UserStatistics:
         valid_attempts=one.valid_attempts,
         duplicate_attempts=one.duplicate_attempts,
         invalid=one.invalid,
+        warnings=one.warnings,
         enrolled=one.enrolled,
     )
 

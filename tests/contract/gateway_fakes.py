@@ -150,7 +150,14 @@ def _finish(dataset: ingest_pb2.Dataset) -> None:
     dataset.users, dataset.enrolled_users, dataset.release_times = len(USERS), len(USERS) - 1, True
     dataset.fingerprint = "5f" * 32
     dataset.user_statistics.extend(
-        ingest_pb2.UserStatistics(user=user, attempts=99, valid_attempts=75 - number * 14, enrolled=number != 4)
+        ingest_pb2.UserStatistics(
+            user=user,
+            attempts=99,
+            valid_attempts=75 - number * 14,
+            enrolled=number != 4,
+            invalid={"PHRASE_MISMATCH": 24 + number * 14},
+            warnings={"NEGATIVE_HOLD": number},
+        )
         for number, user in enumerate(USERS)
     )
 

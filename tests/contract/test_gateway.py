@@ -145,7 +145,15 @@ def test_an_import_is_accepted_and_its_location_is_the_dataset(house: House) -> 
 def test_counts_stay_numbers_and_times_are_rfc_3339(house: House) -> None:
     dataset = house.http.get(f"/v1/datasets/{house.import_dataset()}").json()
     assert dataset["invalid"] == {"PHRASE_MISMATCH": 104, "OUT_OF_ORDER": 14, "EMPTY": 2}
-    assert dataset["user_statistics"][0]["valid_attempts"] == 75
+    assert dataset["user_statistics"][1] == {
+        "user": "grace",
+        "attempts": 99,
+        "valid_attempts": 61,
+        "duplicate_attempts": 0,
+        "invalid": {"PHRASE_MISMATCH": 38},
+        "enrolled": True,
+        "warnings": {"NEGATIVE_HOLD": 1},
+    }
     assert dataset["finished_at"].endswith("Z")
     assert "error" not in dataset
 

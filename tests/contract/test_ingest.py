@@ -206,6 +206,23 @@ def uploaded(ingest: Stub, *documents: bytes, **header: Any) -> ingest_pb2.Datas
     return last
 
 
+def test_each_user_has_counts_by_reason_of_copies_and_of_warnings(ingest: Stub) -> None:
+    odd = typed("hi", 900)
+    odd[0]["released_at"] = "2024-02-29T23:59:58Z"
+    slips = [typed("ho", 7), typed("oh", 7), []]
+    ada = [*(typed("hi", 10 + step) for step in range(20)), typed("hi", 10), odd, *slips]
+    bob = [typed("hi", 200 + step) for step in range(19)]
+    documents = [json.dumps({"user_label": name, "user_data": data}) for name, data in (("ada", ada), ("bob", bob))]
+    dataset = uploaded(ingest, *(one.encode() for one in documents), min_attempts=20)
+    first, second = dataset.user_statistics
+    assert (first.user, first.attempts, first.valid_attempts, first.duplicate_attempts) == ("ada", 25, 22, 1)
+    assert dict(first.invalid) == {"PHRASE_MISMATCH": 2, "EMPTY": 1}
+    assert dict(first.warnings) == {"NEGATIVE_HOLD": 1}
+    assert (second.user, second.valid_attempts, dict(second.invalid), dict(second.warnings)) == ("bob", 19, {}, {})
+    assert [one.enrolled for one in dataset.user_statistics] == [True, False]
+    assert (dataset.invalid, dataset.warnings) == (first.invalid, first.warnings)
+
+
 def test_documents_can_be_sent_and_added_to(ingest: Stub) -> None:
     base = uploaded(ingest, sent("ada", 30), sent("bob", 20))
     assert (base.state, base.users, base.attempts) == (READY, 2, 50)
