@@ -101,16 +101,17 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json([to_dict(one) for one in found])
         return
-    table = Table("id", "state", "users", "attempts", "valid", "phrase", "source")
+    table = Table("id", "state", "users", "attempts", "valid", "copies", "not valid", "phrase", "source")
     for one in found:
-        counts = (one.users, one.attempts, one.valid_attempts)
-        add_row(table, one.id, enum_name(one, "state"), *(f"{count:,}" for count in counts), one.phrase, one.source_url)
+        counts = [f"{count:,}" for count in (one.users, one.attempts, one.valid_attempts, one.duplicate_attempts)]
+        reasons = _counts(dict(one.invalid))
+        add_row(table, one.id, enum_name(one, "state"), *counts, reasons, one.phrase, one.source_url)
     output().print(table)
 
 
 @app.command()
 def show(dataset: Id, as_json: AsJson = False) -> None:
-    """One dataset with its counts."""
+    """One dataset with its counts, and those of each user."""
     with ingest() as client:
         _print_dataset(client.get_dataset(dataset), as_json)
 
@@ -173,6 +174,24 @@ def _print_dataset(dataset: ingest_pb2.Dataset, as_json: bool) -> None:
         if value:
             add_row(table, name, value)
     output().print(table)
+    if dataset.user_statistics:
+        output().print(_users(dataset))
+
+
+def _users(dataset: ingest_pb2.Dataset) -> Table:
+    table = Table("user", "attempts", "valid", "copies", "not valid", "warnings", "enrolled")
+    for one in dataset.user_statistics:
+        counts = (f"{count:,}" for count in (one.attempts, one.valid_attempts, one.duplicate_attempts))
+        reasons = (_counts(dict(one.invalid)), _counts(dict(one.warnings)))
+        add_row(table, one.user, *counts, *reasons, _enrolment(one, dataset))
+    return table
+
+
+def _enrolment(one: ingest_pb2.UserStatistics, dataset: ingest_pb2.Dataset) -> str:
+    if dataset.state not in USABLE:
+        return ""
+    usable = one.valid_attempts - one.duplicate_attempts
+    return "yes" if one.enrolled else f"no, {usable:,} of {dataset.min_attempts:,} attempts"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -296,6 +296,38 @@ def test_datasets_are_listed_over_all_pages(services: Services, keyprint: Run) -
     assert "FAILED" in table
 
 
+def test_show_tells_of_each_user_what_is_not_valid_and_why_not_enrolled(services: Services, keyprint: Run) -> None:
+    kind = ingest_pb2.UserStatistics
+    services.ingest.dataset.min_attempts = 20
+    services.ingest.dataset.user_statistics.extend(
+        [
+            kind(user="[red]ann", attempts=1030, valid_attempts=1022, enrolled=True, invalid={"EMPTY": 8}),
+            kind(user="bob", attempts=25, valid_attempts=21, duplicate_attempts=3, warnings={"LONG_PAUSE": 4}),
+        ]
+    )
+    rows = [
+        [cell.strip() for cell in line.split("│")[1:-1]]
+        for line in keyprint("datasets", "show", "ds_1").out.splitlines()
+    ]
+    assert ["[red]ann", "1,030", "1,022", "0", "8 EMPTY", "", "yes"] in rows
+    assert ["bob", "25", "21", "3", "", "4 LONG_PAUSE", "no, 18 of 20 attempts"] in rows
+    shown = json.loads(keyprint("datasets", "show", "ds_1", "--json").out)
+    assert [one["warnings"] for one in shown["user_statistics"]] == [{}, {"LONG_PAUSE": 4}]
+
+
+def test_nobody_is_called_enrolled_or_not_before_all_is_read(services: Services, keyprint: Run) -> None:
+    services.ingest.dataset.state = Dataset.STATE_IMPORTING
+    services.ingest.dataset.user_statistics.add(user="ann", attempts=30, valid_attempts=30)
+    (row,) = [line for line in keyprint("datasets", "show", "ds_1").out.splitlines() if "ann" in line]
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["ann", "30", "30", "0", "", "", ""]
+
+
+def test_create_asks_the_source_again_where_told_to(services: Services, keyprint: Run) -> None:
+    keyprint("datasets", "create", "http://x/", "--refresh")
+    keyprint("datasets", "create", "http://x/")
+    assert [request.refresh for request in services.ingest.asked] == [True, False]
+
+
 def test_records_show_labels_and_keys_as_they_are(services: Services, keyprint: Run) -> None:
     table = keyprint("datasets", "records", "ds_1").out
     assert "[red]ann" in table
