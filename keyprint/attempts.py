@@ -273,6 +273,14 @@ def attempt_ids(keystrokes: Keystrokes) -> list[bytes]:
     return [blake2b(content[begin:end], digest_size=ID_BYTES).digest() for begin, end in pairwise(bounds)]
 
 
+def released(keystrokes: Keystrokes, verdicts: Verdicts) -> Flags:
+    """bool[n]: the valid attempts that have the release of every key of the phrase."""
+    missing = np.zeros(len(verdicts.kept) + 1, np.int64)
+    np.cumsum(verdicts.kept & (keystrokes.released_at == UNKNOWN_TIME), out=missing[1:])
+    found: Flags = (verdicts.reason == 0) & (np.diff(missing[keystrokes.offsets]) == 0)
+    return found
+
+
 def align(keystrokes: Keystrokes, verdicts: Verdicts, phrase: str) -> Aligned:
     """Lays the valid attempts out along the phrase."""
     valid = verdicts.reason == 0

@@ -86,11 +86,6 @@ class FeatureSet:
         return out
 
 
-def has_release_times(aligned: Aligned) -> npt.NDArray[np.bool_]:
-    """bool[m]: whether every key of the attempt has its release."""
-    return np.asarray((aligned.released_at != UNKNOWN_TIME).all(axis=1), np.bool_)
-
-
 def feature_set(name: str) -> FeatureSet:
     """The set of that name; the default one for the empty name.
 

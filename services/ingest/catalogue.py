@@ -274,13 +274,17 @@ class Catalogue:
 
     def mark(self, dataset: Dataset, duplicates: list[int], enrolled: list[bool]) -> None:
         """Notes of each document, in order, how many duplicates it holds and whether its user is enrolled."""
+        rows = [
+            {
+                "dataset_number": dataset.number,
+                "number": document.number,
+                "duplicate_attempts": count,
+                "enrolled": in_it,
+            }
+            for document, count, in_it in zip(dataset.documents, duplicates, enrolled, strict=True)
+        ]
         with self._session() as session:
-            for document, count, in_it in zip(dataset.documents, duplicates, enrolled, strict=True):
-                session.execute(
-                    update(Document)
-                    .where(Document.dataset_number == dataset.number, Document.number == document.number)
-                    .values(duplicate_attempts=count, enrolled=in_it)
-                )
+            session.execute(update(Document), rows)
 
     def ask_to_cancel(self, dataset: str) -> None:
         """Turns an import that is under way to CANCELLING; any other stays as it is."""

@@ -15,10 +15,12 @@ from hashlib import sha256
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from keyprint import attempts, features
-from keyprint.attempts import REASONS, WARNINGS, Flags, Verdicts
+from keyprint import attempts
+from keyprint.attempts import REASONS, WARNINGS, Verdicts
 from keyprint.errors import FailedPrecondition, Internal, InvalidArgument, KeyprintError
 from keyprint.settings import IngestSettings
 from services.ingest import catalogue as states
@@ -152,7 +154,7 @@ class Importer:
                 raise
             verdicts = attempts.judge(document.keystrokes, dataset.phrase, limits.attempt_keystrokes)
             batch = to_batch(document, verdicts, first)
-            row = _row(document, verdicts, dataset.phrase)
+            row = _row(document, verdicts)
             row.number, row.url, row.next_url = count, download.url, download.following
             row.digest, row.downloaded_bytes = download.digest, download.size
             part.add(row, batch)
@@ -215,16 +217,16 @@ class Importer:
         self._catalogue.end(dataset_id, state, fingerprint, error)
 
     def _mark(self, dataset: Dataset) -> None:
-        names = ["attempt_id", "user", "reason"]
-        parts = parts_of(dataset.documents)
-        columns = pa.concat_tables([self._store.read_part(dataset.id, part, names) for part in parts])
-        # A trailing zero byte would be lost in numpy's S16; a marker after it keeps it.
-        ids = np.array([one + b"." for one in columns["attempt_id"].to_pylist()], f"S{attempts.ID_BYTES + 1}")
-        valid: Flags = np.array([reason == "" for reason in columns["reason"].to_pylist()], np.bool_)
-        users = columns["user"].to_pylist()
-        duplicate = np.zeros(len(ids), np.bool_)
-        rows = np.flatnonzero(valid)
-        duplicate[rows] = find_duplicates([users[row] for row in rows.tolist()], ids[rows])
+        parts = [
+            self._store.read_part(dataset.id, part, ["attempt_id", "reason"]) for part in parts_of(dataset.documents)
+        ]
+        columns = pa.concat_tables(parts).combine_chunks()
+        codes: dict[str | None, int] = {}
+        users = np.array([codes.setdefault(row.user, len(codes)) for row in dataset.documents])
+        user = np.repeat(users, [row.attempts for row in dataset.documents])
+        valid = np.flatnonzero(pc.equal(columns["reason"], "").to_numpy())
+        duplicate = np.zeros(len(user), np.bool_)
+        duplicate[valid] = find_duplicates(user[valid], _digests(columns["attempt_id"])[valid])
         bounds = np.cumsum([0, *(row.attempts for row in dataset.documents)])
         duplicates = [int(duplicate[begin:end].sum()) for begin, end in pairwise(bounds.tolist())]
         enrolled = [
@@ -249,19 +251,26 @@ def _check_user(user: str | None, known: Mapping[str | None, None], shown: str) 
         raise FailedPrecondition("DUPLICATE_USER", f"{shown} is a second document of user {user!r}.", "url")
 
 
-def _row(document: Document, verdicts: Verdicts, phrase: str) -> DocumentRow:
+def _row(document: Document, verdicts: Verdicts) -> DocumentRow:
     valid, *invalid = np.bincount(verdicts.reason, minlength=len(REASONS)).tolist()
-    aligned = attempts.align(document.keystrokes, verdicts, phrase)
     found = {name: int((verdicts.warnings >> bit & 1).sum()) for bit, name in enumerate(WARNINGS)}
     return DocumentRow(
         user=document.user,
         attempts=len(document.keystrokes),
         keystrokes=len(document.keystrokes.pressed_at),
         valid_attempts=valid,
-        released_attempts=int(features.has_release_times(aligned).sum()),
+        released_attempts=int(attempts.released(document.keystrokes, verdicts).sum()),
         invalid={reason: count for reason, count in zip(REASONS[1:], invalid, strict=True) if count},
         warnings={name: count for name, count in found.items() if count},
     )
+
+
+def _digests(ids: pa.ChunkedArray) -> npt.NDArray[np.bytes_]:
+    """S17[n]: attempt ids, each with a mark after it, as numpy drops trailing zero bytes."""
+    marked = np.ones((len(ids), attempts.ID_BYTES + 1), np.uint8)
+    marked[:, :-1] = np.frombuffer(b"".join(ids.to_pylist()), np.uint8).reshape(-1, attempts.ID_BYTES)
+    found: npt.NDArray[np.bytes_] = marked.view(f"S{attempts.ID_BYTES + 1}")[:, 0]
+    return found
 
 
 def _no_valid_attempts(dataset: Dataset) -> KeyprintError:

@@ -23,6 +23,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -179,19 +180,17 @@ def parts_of(documents: Sequence[Document]) -> list[int]:
     return sorted({document.part for document in documents})
 
 
-def find_duplicates(users: list[str | None], ids: np.ndarray[tuple[int], np.dtype[np.bytes_]]) -> Flags:
+def find_duplicates(user: npt.NDArray[np.int64], ids: npt.NDArray[np.bytes_]) -> Flags:
     """bool[n]: which attempts repeat another's timing exactly.
 
     Within one user the first of equal attempts is none; across users, where nobody can say whose it is, all are.
 
     Args:
-        users: who typed each of the n attempts.
-        ids: S16[n], their attempt ids.
+        user: int64[n], who typed each attempt, by any number.
+        ids: bytes[n], their attempt ids.
     """
     if not len(ids):
         return np.zeros(0, np.bool_)
-    codes: dict[str | None, int] = {}
-    user = np.array([codes.setdefault(one, len(codes)) for one in users])
     _, same, counts = np.unique(ids, return_inverse=True, return_counts=True)
     # Equal ones side by side, in their order.
     order = np.argsort(same, kind="stable")

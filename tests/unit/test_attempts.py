@@ -182,3 +182,11 @@ def test_a_slice_of_an_arrow_batch_gives_the_keystrokes_of_that_slice() -> None:
 def test_a_column_of_keys_has_the_numbers_that_its_keys_have(keys: list[str], first: int) -> None:
     column = pa.array(keys, pa.string()).slice(first)
     assert attempts.encode_arrow(column).tolist() == attempts.encode(keys[first:]).tolist()
+
+
+def test_release_times_are_complete_where_no_key_of_the_phrase_lacks_its_own() -> None:
+    keystrokes = batch_of("hi", "ho", ["h", "x", BACKSPACE, "i"], "hi", "")
+    # Of the first attempt's last key, and of the third one's key that was taken back.
+    keystrokes.released_at[[1, 5]] = UNKNOWN_TIME
+    verdicts = attempts.judge(keystrokes, "hi")
+    assert attempts.released(keystrokes, verdicts).tolist() == [False, False, True, True, False]

@@ -58,11 +58,6 @@ def test_an_attempt_without_any_release_takes_the_typical_hold() -> None:
     assert found["log_hold_1"] == pytest.approx(math.log(features.TYPICAL_HOLD_MS))
 
 
-def test_release_times_are_complete_or_they_are_not() -> None:
-    assert features.has_release_times(aligned_of([0, 1, 2], [5, 6, 7])).tolist() == [True]
-    assert features.has_release_times(aligned_of([0, 1, 2], [5, UNKNOWN_TIME, 7])).tolist() == [False]
-
-
 def test_timing_does_not_know_the_date() -> None:
     shift = 86_400_000_000 * 365
     pressed, released = [0, 200_000, 500_000], [90_000, 260_000, 580_000]
