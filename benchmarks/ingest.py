@@ -1,7 +1,14 @@
 """How fast ingest is: python -m benchmarks.ingest [DOCUMENT ...]
 
-Prints ratios against the straightforward way, taken in turns in one run, and the memory and time of whole imports of
-40 and of 400 made-up typists.  Labelled documents of the default phrase may be given to measure on as well.
+Three measurements, each of ratios of what ran in turns, in one process:
+
+- document to features against the straightforward way, on made-up typists, press-only, with releases and with times as
+  browsers write them, and on the labelled documents of the default phrase that are given;
+- whole imports, over HTTP and to Parquet, against parsing and against document to features;
+- cost per keystroke and peak memory of imports of 400 typists against those of 40.
+
+Parsing is document to valid attempts as rows of the schema: `parse_document`, `judge`, `to_batch`.  Document to
+features is that, and `align` and the `timing` set.
 """
 
 from __future__ import annotations
@@ -9,6 +16,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import re
 import resource
 import statistics
 import subprocess
@@ -16,27 +24,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import requests
 
 from benchmarks import baseline
 from keyprint import attempts, simulate
 from keyprint.addresses import free_address
-from keyprint.attempts import DEFAULT_PHRASE
-from keyprint.features import feature_set
+from keyprint.attempts import DEFAULT_PHRASE, Verdicts
+from keyprint.features import Matrix, feature_set
 from services.ingest.catalogue import Catalogue
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer
-from services.ingest.parse import parse_document, to_batch
+from services.ingest.parse import Document, parse_document, to_batch
 from services.ingest.store import Store
 
 USERS, MANY_USERS, ATTEMPTS = 40, 400, 300
 TURNS = 5
-PARSED = 10
-"""Documents that an import is compared on with parsing alone, few so as to leave its peak of memory alone."""
+TOGETHER = 10
+"""Documents in memory at once: few, so as to leave the peak of an import's memory alone."""
 
 
 def main() -> None:
@@ -55,53 +65,94 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         few, many = Path(folder) / "few", Path(folder) / "many"
+        released = Path(folder) / "released"
+        list(simulate.write(released, USERS, ATTEMPTS, DEFAULT_PHRASE))
         for directory, users in ((few, USERS), (many, MANY_USERS)):
             list(simulate.write(directory, users, ATTEMPTS, DEFAULT_PHRASE, press_only=True))
-        contents = [path.read_bytes() for path in sorted(few.glob("user_*.json"))]
-        compare(f"{USERS} made-up typists", contents)
         for path in wanted.documents:
-            compare(path.name, [path.read_bytes()])
+            compare(path.name, [path])
+        compare(f"{USERS} typists", documents(few))
+        compare(f"{USERS} typists, times like 2024-03-04T10:00:00.123Z", documents(few), in_milliseconds)
+        compare(f"{USERS} typists, with releases", documents(released), releases=True)
+        compare(f"{MANY_USERS} typists", documents(many))
         imports(few, many)
 
 
-def compare(name: str, contents: list[bytes]) -> None:
-    """Document to features, both ways in turns."""
-    keystrokes = sum(len(parse_document(content).keystrokes.pressed_at) for content in contents)
-    same(contents[0])
-    ours, theirs = [], []
-    for _ in range(TURNS):
-        theirs.append(timed(lambda: [baseline.features(content, DEFAULT_PHRASE) for content in contents]))
-        ours.append(timed(lambda: [features(content) for content in contents]))
-    ratio = statistics.median(slow / fast for slow, fast in zip(theirs, ours, strict=True))
-    cost = statistics.median(ours) / keystrokes
-    print(f"document to features, {name}: {ratio:.1f} x the baseline, {cost * 1e9:,.0f} ns per keystroke")
+def documents(directory: Path) -> list[Path]:
+    """The documents of a chain, in order."""
+    return sorted(directory.glob("user_*.json"))
 
 
-def features(content: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """What ingest and training do with a document, up to the features."""
+def in_milliseconds(content: bytes) -> bytes:
+    """The document with its times as browsers write them."""
+    return re.sub(rb"(\.\d{3})\d{3}\"", rb'\1Z"', content)
+
+
+def compare(name: str, paths: list[Path], changed: Callable[[bytes], bytes] = bytes, releases: bool = False) -> None:
+    """Document to features, both ways in turns, by processor time, on a few documents at once."""
+    same(changed(paths[0].read_bytes()), releases)
+    slow, fast, keystrokes = 0.0, 0.0, 0
+    for begin in range(0, len(paths), TOGETHER):
+        contents = [changed(path.read_bytes()) for path in paths[begin : begin + TOGETHER]]
+        keystrokes += sum(len(parse_document(content).keystrokes.pressed_at) for content in contents)
+        # One turn is enough where there are many documents.
+        turns = [in_turn(contents, releases) for _ in range(TURNS if len(paths) <= USERS else 1)]
+        slow += statistics.median(theirs for theirs, _ in turns)
+        fast += statistics.median(ours for _, ours in turns)
+    print(f"document to features, {name}: {slow / fast:.1f} x the baseline, {fast / keystrokes * 1e9:,.0f} ns a key")
+
+
+def in_turn(contents: list[bytes], releases: bool) -> tuple[float, float]:
+    """Seconds of processor time of the straightforward way and of ours."""
+    theirs = timed(lambda: [baseline.features(content, DEFAULT_PHRASE, releases) for content in contents])
+    ours = timed(lambda: [features(content, releases) for content in contents])
+    return theirs.processor, ours.processor
+
+
+def rows(content: bytes) -> tuple[Document, Verdicts, pa.RecordBatch]:
+    """Parsing, as ingest does it."""
     document = parse_document(content)
     verdicts = attempts.judge(document.keystrokes, DEFAULT_PHRASE)
-    to_batch(document, verdicts, 0)
+    return document, verdicts, to_batch(document, verdicts, 0)
+
+
+def features(content: bytes, releases: bool = False) -> Matrix:
+    """What ingest and training do with a document, up to the features."""
+    document, verdicts, _ = rows(content)
     aligned = attempts.align(document.keystrokes, verdicts, DEFAULT_PHRASE)
-    return feature_set("timing").compute(aligned, release_times=False)
+    return feature_set("timing").compute(aligned, releases)
 
 
-def same(content: bytes) -> None:
+def same(content: bytes, releases: bool) -> None:
     """Fails if the two ways disagree."""
-    np.testing.assert_allclose(features(content), baseline.features(content, DEFAULT_PHRASE), atol=1e-4)
+    expected = baseline.features(content, DEFAULT_PHRASE, releases)
+    np.testing.assert_allclose(features(content, releases), expected, atol=1e-4)
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of processor time."""
-    began = time.process_time()
+@dataclass(frozen=True)
+class Took:
+    """Seconds, on the clock and of processor time of all threads."""
+
+    clock: float
+    processor: float
+
+
+def timed(work: Callable[[], object]) -> Took:
+    """How long something takes."""
+    clock, processor = time.monotonic(), time.process_time()
     work()
-    return time.process_time() - began
+    return Took(time.monotonic() - clock, time.process_time() - processor)
+
+
+def mean(one: Took, other: Took) -> Took:
+    """Between two."""
+    return Took((one.clock + other.clock) / 2, (one.processor + other.processor) / 2)
 
 
 def imports(few: Path, many: Path) -> None:
     """Whole imports over HTTP, each in a process of its own."""
     address = free_address()
-    command = [sys.executable, "-m", "http.server", "--bind", address.host, str(address.port)]
+    command = [sys.executable, "-m", "http.server", "--protocol", "HTTP/1.1", "--bind", address.host, str(address.port)]
     with subprocess.Popen(
         [*command, "--directory", str(few.parent)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
@@ -116,13 +167,14 @@ def imports(few: Path, many: Path) -> None:
                 cost = shown["seconds"] / shown["keystrokes"] * 1e9
                 print(
                     f"import of {directory.name}: {shown['keystrokes']:,.0f} keystrokes in {shown['seconds']:.2f} s, "
-                    f"{cost:,.0f} ns per keystroke, peak {shown['peak']:.0f} MB, "
-                    f"{shown['ratio']:.2f} of the speed of parsing alone"
+                    f"{cost:,.0f} ns a key, peak {shown['peak']:.0f} MB; {shown['of_parsing']:.2f} of the speed of "
+                    f"parsing ({shown['of_parsing_cpu']:.2f} by processor time), {shown['of_features']:.2f} of that of "
+                    "document to features"
                 )
         finally:
             server.terminate()
-    costs = {directory: one["seconds"] / one["keystrokes"] for directory, one in found.items()}
-    print(f"cost per keystroke, {MANY_USERS} users against {USERS}: {costs[many] / costs[few]:.2f}")
+    costs = {directory: one["processor"] / one["keystrokes"] for directory, one in found.items()}
+    print(f"processor time per keystroke, {MANY_USERS} users against {USERS}: {costs[many] / costs[few]:.2f}")
     print(f"peak memory, {MANY_USERS} users against {USERS}: {found[many]['peak'] / found[few]['peak']:.2f}")
 
 
@@ -144,37 +196,55 @@ def run(url: str, directory: Path) -> dict[str, float]:
 
 
 def import_once(url: str, directory: Path) -> dict[str, float]:
-    """Imports a chain into a new catalogue, and parses some of its documents before and after.
+    """Imports a chain into a new catalogue, and reads some of its documents without before and after.
 
-    Gives keystrokes, seconds, the process's peak in MB, and the speed of the import as a share of that of parsing.
+    Gives keystrokes, seconds, the process's peak in MB, and the speed of the import, on the clock and by processor time
+    of all its threads, as a share of that of parsing and of document to features.
     """
-    parse_some(directory)
-    before = parse_some(directory)
+    speeds(directory)
+    last = documents(directory)[-1].name
+    # The first import of a process loads modules and compiles queries, as a service does once.
+    imported(url.rpartition("/")[0] + "/" + last)
+    before = speeds(directory)
+    took, keystrokes = imported(url)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    after = speeds(directory)
+    parsing, to_features = (mean(one, other) for one, other in zip(before, after, strict=True))
+    return {
+        "keystrokes": keystrokes,
+        "seconds": took.clock,
+        "processor": took.processor,
+        "peak": peak,
+        "of_parsing": parsing.clock / (took.clock / keystrokes),
+        "of_parsing_cpu": parsing.processor / (took.processor / keystrokes),
+        "of_features": to_features.clock / (took.clock / keystrokes),
+    }
+
+
+def imported(url: str) -> tuple[Took, int]:
+    """Imports a chain into a new catalogue; gives how long it took and its keystrokes."""
     with tempfile.TemporaryDirectory() as folder:
         catalogue = Catalogue(f"sqlite:///{folder}/catalogue.db")
         importer = Importer(catalogue, Store(Path(folder)), lambda: Fetcher(Guard(["127.0.0.0/8"]), FetchLimits()))
         dataset, _ = catalogue.open_import(url, url, DEFAULT_PHRASE, 20)
-        began = time.monotonic()
-        importer.run(dataset.id)
-        seconds = time.monotonic() - began
+        took = timed(lambda: importer.run(dataset.id))
         dataset = catalogue.get(dataset.id)
-        if dataset.state != "READY":
-            raise SystemExit(f"the import ended as {dataset.state}: {dataset.error_message}")
-        keystrokes = sum(document.keystrokes for document in dataset.documents)
         catalogue.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    parsing = (before + parse_some(directory)) / 2
-    return {"keystrokes": keystrokes, "seconds": seconds, "peak": peak, "ratio": parsing / (seconds / keystrokes)}
+    if dataset.state != "READY":
+        raise SystemExit(f"the import ended as {dataset.state}: {dataset.error_message}")
+    return took, sum(document.keystrokes for document in dataset.documents)
 
 
-def parse_some(directory: Path) -> float:
-    """Seconds per keystroke from document to features."""
-    contents = [path.read_bytes() for path in sorted(directory.glob("user_*.json"))[:PARSED]]
+def speeds(directory: Path) -> tuple[Took, Took]:
+    """Seconds per keystroke of parsing and of document to features, on some documents of a chain."""
+    contents = [path.read_bytes() for path in documents(directory)[:TOGETHER]]
     keystrokes = sum(len(parse_document(content).keystrokes.pressed_at) for content in contents)
-    began = time.monotonic()
-    for content in contents:
-        features(content)
-    return (time.monotonic() - began) / keystrokes
+
+    def each(work: Callable[[bytes], object]) -> Took:
+        took = timed(lambda: [work(content) for content in contents])
+        return Took(took.clock / keystrokes, took.processor / keystrokes)
+
+    return each(rows), each(features)
 
 
 if __name__ == "__main__":
