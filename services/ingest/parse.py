@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from keyprint import attempts
 from keyprint.attempts import REASONS, SCHEMA, UNKNOWN_TIME, Flags, Keystrokes, Times, Verdicts
 from keyprint.errors import InvalidArgument
+from keyprint.settings import IngestSettings
 from services.ingest.times import parse_times
 
 LABEL_LENGTH = 256
@@ -24,8 +25,8 @@ LABEL_LENGTH = 256
 KEY_BYTES = 64
 """Longest name of a key."""
 
-MOST_ATTEMPTS = 100_000
-"""Attempts of one document, unless a setting says otherwise."""
+MOST_ATTEMPTS = IngestSettings.model_construct().ingest_document_attempts
+"""Attempts of one document where nobody sets them."""
 
 _FEW_VALUES = 1_000_000
 """Values that no memory minds, however few bytes they have."""
