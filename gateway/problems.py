@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from keyprint.errors import Internal, InvalidArgument, KeyprintError, status_of
+from keyprint.fields import wrong
 
 log = logging.getLogger(__name__)
 
@@ -47,32 +48,6 @@ class Problem(BaseModel):
     """Stable, for programs; the same word as in gRPC's ErrorInfo."""
     field: str = ""
     """The request's field that it concerns, if one does."""
-
-
-# A value of the wrong type is refused with the service's own reason for that field, so that a caller
-# meets one reason per field, whoever finds out.
-_WRONG: dict[str, tuple[str, str]] = {
-    "url": ("URL_INVALID", "The URL must be an http or https address."),
-    "phrase": ("PHRASE_INVALID", "The phrase must be a text of 2 to 256 characters."),
-    "min_attempts": ("MIN_ATTEMPTS_INVALID", "The minimum of attempts must be a whole number from 1 to 100000."),
-    "files": ("FILES_MISSING", "At least one file must be sent, as multipart/form-data under the name files."),
-    "dataset": ("DATASET_NOT_FOUND", "The dataset must be given by its id, like ds_3f9c0a1b2c4d."),
-    "learner": ("LEARNER_NOT_FOUND", "The learner must be given by its name, like adaboost."),
-    "model": ("MODEL_NAME_INVALID", "The model must be given by its name, like adaboost-1."),
-    "holdout": ("HOLDOUT_OUT_OF_RANGE", "The hold-out must be a number above 0 and below 1, like 0.2."),
-    "split": ("SPLIT_INVALID", 'The split must be "late" or "random".'),
-    "features": ("UNKNOWN_FEATURE_SET", "The feature set must be given by its name, like timing."),
-    "impostors": ("IMPOSTORS_OUT_OF_RANGE", "The share of impostors must be a number from 0 to below 1, like 0.2."),
-    "seed": ("SEED_INVALID", "The seed must be a whole number from 0 to 2147483647."),
-    "params": ("PARAMETER_INVALID", "A parameter must be a number."),
-    "first_n": ("PAGE_SIZE_INVALID", "The number of rows must be a whole number from 1 to 1000."),
-    "page_size": ("PAGE_SIZE_INVALID", "The page size must be a whole number from 1 to 1000."),
-    "rows": ("ROWS_INVALID", 'The rows must be "attempts" or "keystrokes".'),
-    "far": ("FAR_OUT_OF_RANGE", "The false accept rate must be a number above 0 and at most 0.5, like 0.01."),
-    "candidates": ("CANDIDATES_INVALID", "The number of candidates must be a whole number from 1 to 1000."),
-    "attempt": ("ATTEMPT_INVALID", "An attempt must be a list of keystrokes, each with typed_at and character."),
-    "attempts": ("ATTEMPT_INVALID", "The attempts must be a list of lists of keystrokes."),
-}
 
 
 def problem(
@@ -111,10 +86,9 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidArgument:
         return InvalidArgument("BODY_INVALID", "The request's body must be a JSON object.")
     if kind == "extra_forbidden":
         return InvalidArgument("FIELD_UNKNOWN", f"There is no field {field!r} here.", field)
-    name = field.split(".")[0]
-    if name in _WRONG:
-        reason, detail = _WRONG[name]
-        return InvalidArgument(reason, detail, field)
+    known = wrong(field)
+    if known:
+        return known
     if kind == "missing":
         return InvalidArgument("FIELD_MISSING", f"The field {field!r} is missing.", field)
     return InvalidArgument("FIELD_INVALID", f"The field {field!r} is wrong: {first['msg']}.", field)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from keyprint import errors
 from keyprint.channel import channel
+from keyprint.fields import wrong
 from keyprint.v1 import (
     attempts_pb2,
     inference_pb2,
@@ -22,6 +24,9 @@ from keyprint.v1 import (
 
 _PIECE_BYTES = 2**20
 
+Request = TypeVar("Request", bound=Message)
+Sent = TypeVar("Sent")
+
 
 @contextmanager
 def _told() -> Iterator[None]:
@@ -30,6 +35,45 @@ def _told() -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise errors.from_rpc_error(error) from None
+
+
+@contextmanager
+def _sending(messages: Iterator[Sent]) -> Iterator[Iterator[Sent]]:
+    """Likewise, for a call that sends these: what goes wrong while they are made is raised as it is.
+
+    gRPC takes them in a thread of its own, and would tell of it as of a call that failed.
+    """
+    failures: list[Exception] = []
+
+    def watched() -> Iterator[Sent]:
+        try:
+            yield from messages
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    try:
+        with _told():
+            yield watched()
+    except errors.KeyprintError:
+        if failures:
+            raise failures[0] from None
+        raise
+
+
+def _request(kind: type[Request], **fields: Any) -> Request:
+    """A message of these fields.
+
+    Raises:
+        InvalidArgument: one has a value that it cannot hold: a number out of its range, a text that is no UTF-8.
+    """
+    message = kind()
+    for name, value in fields.items():
+        try:
+            message.MergeFrom(kind(**{name: value}))
+        except ValueError:
+            raise wrong(name) or errors.InvalidArgument("FIELD_INVALID", f"{name} cannot be {value!r}.", name) from None
+    return message
 
 
 def _pieces(
@@ -45,10 +89,10 @@ def _pieces(
             yield ingest_pb2.UploadDatasetRequest(piece=piece)
 
 
-def _model_pieces(content: BinaryIO, model: str, new_version: bool) -> Iterator[training_pb2.UploadModelRequest]:
-    yield training_pb2.UploadModelRequest(
-        header=training_pb2.UploadModelRequest.Header(model=model, new_version=new_version)
-    )
+def _model_pieces(
+    header: training_pb2.UploadModelRequest.Header, content: BinaryIO
+) -> Iterator[training_pb2.UploadModelRequest]:
+    yield training_pb2.UploadModelRequest(header=header)
     while piece := content.read(_PIECE_BYTES):
         yield training_pb2.UploadModelRequest(content=piece)
 
@@ -72,7 +116,9 @@ class IngestClient:
         """Starts an import, or finds the one of the same source; `refresh` asks whether that has changed."""
         with _told():
             return self._stub.CreateDataset(
-                ingest_pb2.CreateDatasetRequest(url=url, phrase=phrase, min_attempts=min_attempts, refresh=refresh)
+                _request(
+                    ingest_pb2.CreateDatasetRequest, url=url, phrase=phrase, min_attempts=min_attempts, refresh=refresh
+                )
             )
 
     def upload_dataset(
@@ -83,23 +129,23 @@ class IngestClient:
         base_dataset: str = "",
     ) -> ingest_pb2.Dataset:
         """Makes a dataset of documents, each its name and content, in order, after those of `base_dataset`."""
-        header = ingest_pb2.UploadDatasetRequest.Header(
-            phrase=phrase, min_attempts=min_attempts, base_dataset=base_dataset
+        header = _request(
+            ingest_pb2.UploadDatasetRequest.Header, phrase=phrase, min_attempts=min_attempts, base_dataset=base_dataset
         )
-        with _told():
-            return self._stub.UploadDataset(_pieces(header, documents))
+        with _sending(_pieces(header, documents)) as messages:
+            return self._stub.UploadDataset(messages)
 
     def get_dataset(self, dataset: str) -> ingest_pb2.Dataset:
         """One dataset as it stands."""
         with _told():
-            return self._stub.GetDataset(ingest_pb2.GetDatasetRequest(dataset=dataset))
+            return self._stub.GetDataset(_request(ingest_pb2.GetDatasetRequest, dataset=dataset))
 
     def list_datasets(self) -> Iterator[ingest_pb2.Dataset]:
         """All datasets, newest first."""
         token, more = "", True
         while more:
             with _told():
-                page = self._stub.ListDatasets(ingest_pb2.ListDatasetsRequest(page_token=token))
+                page = self._stub.ListDatasets(_request(ingest_pb2.ListDatasetsRequest, page_token=token))
             yield from page.datasets
             token = page.next_page_token
             more = bool(token)
@@ -107,27 +153,27 @@ class IngestClient:
     def watch_dataset(self, dataset: str) -> Iterator[ingest_pb2.Dataset]:
         """The dataset now, and again whenever it changes, until its import has ended."""
         with _told():
-            yield from self._stub.WatchDataset(ingest_pb2.WatchDatasetRequest(dataset=dataset))
+            yield from self._stub.WatchDataset(_request(ingest_pb2.WatchDatasetRequest, dataset=dataset))
 
     def cancel_dataset(self, dataset: str) -> ingest_pb2.Dataset:
         """Stops an import."""
         with _told():
-            return self._stub.CancelDataset(ingest_pb2.CancelDatasetRequest(dataset=dataset))
+            return self._stub.CancelDataset(_request(ingest_pb2.CancelDatasetRequest, dataset=dataset))
 
     def delete_dataset(self, dataset: str) -> None:
         """Deletes a dataset."""
         with _told():
-            self._stub.DeleteDataset(ingest_pb2.DeleteDatasetRequest(dataset=dataset))
+            self._stub.DeleteDataset(_request(ingest_pb2.DeleteDatasetRequest, dataset=dataset))
 
     def summarize_dataset(self, dataset: str) -> ingest_pb2.DatasetSummary:
         """Days, speed, corrections and the profile along the phrase, in all and by user."""
         with _told():
-            return self._stub.SummarizeDataset(ingest_pb2.SummarizeDatasetRequest(dataset=dataset))
+            return self._stub.SummarizeDataset(_request(ingest_pb2.SummarizeDatasetRequest, dataset=dataset))
 
     def list_records(self, dataset: str, first_n: int) -> list[ingest_pb2.Record]:
         """The first rows of the keystroke table, at most 1000."""
         with _told():
-            request = ingest_pb2.ListRecordsRequest(dataset=dataset, page_size=first_n)
+            request = _request(ingest_pb2.ListRecordsRequest, dataset=dataset, page_size=first_n)
             return list(self._stub.ListRecords(request).records)
 
 
@@ -163,7 +209,8 @@ class TrainingClient:
         impostors: float = 0.0,
     ) -> training_pb2.TrainingJob:
         """Queues a training job."""
-        request = training_pb2.CreateTrainingJobRequest(
+        request = _request(
+            training_pb2.CreateTrainingJobRequest,
             dataset=dataset,
             learner=learner,
             model=model,
@@ -173,32 +220,32 @@ class TrainingClient:
             seed=seed,
             new_version=new_version,
             impostors=impostors,
+            params=dict(params or {}),
         )
-        request.params.update(dict(params or {}))
         with _told():
             return self._stub.CreateTrainingJob(request)
 
     def watch_training_job(self, job: str) -> Iterator[training_pb2.TrainingJob]:
         """The job now, and again whenever it changes, until it has ended."""
         with _told():
-            yield from self._stub.WatchTrainingJob(training_pb2.WatchTrainingJobRequest(job=job))
+            yield from self._stub.WatchTrainingJob(_request(training_pb2.WatchTrainingJobRequest, job=job))
 
     def cancel_training_job(self, job: str) -> training_pb2.TrainingJob:
         """Stops a job."""
         with _told():
-            return self._stub.CancelTrainingJob(training_pb2.CancelTrainingJobRequest(job=job))
+            return self._stub.CancelTrainingJob(_request(training_pb2.CancelTrainingJobRequest, job=job))
 
     def get_model(self, model: str) -> training_pb2.Model:
         """One model."""
         with _told():
-            return self._stub.GetModel(training_pb2.GetModelRequest(model=model))
+            return self._stub.GetModel(_request(training_pb2.GetModelRequest, model=model))
 
     def list_models(self) -> Iterator[training_pb2.Model]:
         """All models, newest first."""
         token, more = "", True
         while more:
             with _told():
-                page = self._stub.ListModels(training_pb2.ListModelsRequest(page_token=token))
+                page = self._stub.ListModels(_request(training_pb2.ListModelsRequest, page_token=token))
             yield from page.models
             token = page.next_page_token
             more = bool(token)
@@ -206,19 +253,19 @@ class TrainingClient:
     def delete_model(self, model: str) -> None:
         """Deletes a model; a bare name deletes all its versions."""
         with _told():
-            self._stub.DeleteModel(training_pb2.DeleteModelRequest(model=model))
+            self._stub.DeleteModel(_request(training_pb2.DeleteModelRequest, model=model))
 
     def set_model_alias(self, model: str, alias: str) -> training_pb2.Model:
         """Points an alias of a name at one of its versions."""
         with _told():
-            return self._stub.SetModelAlias(training_pb2.SetModelAliasRequest(model=model, alias=alias))
+            return self._stub.SetModelAlias(_request(training_pb2.SetModelAliasRequest, model=model, alias=alias))
 
     def alias_moves(self, model: str) -> Iterator[training_pb2.AliasMove]:
         """Where the aliases of a name pointed, newest first."""
         token, more = "", True
         while more:
             with _told():
-                request = training_pb2.ListAliasMovesRequest(model=model, page_token=token)
+                request = _request(training_pb2.ListAliasMovesRequest, model=model, page_token=token)
                 page = self._stub.ListAliasMoves(request)
             yield from page.moves
             token = page.next_page_token
@@ -227,13 +274,14 @@ class TrainingClient:
     def download_model(self, model: str) -> Iterator[bytes]:
         """A model as a file that `upload_model` takes, piece by piece."""
         with _told():
-            for piece in self._stub.DownloadModel(training_pb2.DownloadModelRequest(model=model)):
+            for piece in self._stub.DownloadModel(_request(training_pb2.DownloadModelRequest, model=model)):
                 yield piece.content
 
     def upload_model(self, content: BinaryIO, model: str, new_version: bool = False) -> training_pb2.Model:
         """Publishes a model from such a file."""
-        with _told():
-            return self._stub.UploadModel(_model_pieces(content, model, new_version))
+        header = _request(training_pb2.UploadModelRequest.Header, model=model, new_version=new_version)
+        with _sending(_model_pieces(header, content)) as messages:
+            return self._stub.UploadModel(messages)
 
     def compare_models(
         self,
@@ -245,7 +293,7 @@ class TrainingClient:
         """Every model on one hold-out, best first."""
         with _told():
             return self._stub.CompareModels(
-                training_pb2.CompareModelsRequest(dataset=dataset, holdout=holdout, split=split, seed=seed)
+                _request(training_pb2.CompareModelsRequest, dataset=dataset, holdout=holdout, split=split, seed=seed)
             )
 
 
@@ -268,7 +316,7 @@ class InferenceClient:
         """Who typed this one attempt."""
         with _told():
             return self._stub.Identify(
-                inference_pb2.IdentifyRequest(model=model, attempt=attempt, candidates=candidates)
+                _request(inference_pb2.IdentifyRequest, model=model, attempt=attempt, candidates=candidates)
             )
 
     def predict_dataset(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from keyprint.cli.console import AsJson, add_row, enum_name, ingest, output, print_json, progress_bar
+from keyprint.cli.console import AsJson, add_row, enum_name, ingest, output, print_json, progress_bar, say
 from keyprint.client import IngestClient
 from keyprint.errors import NotFound
 from keyprint.jsonform import to_dict
@@ -21,6 +22,9 @@ from keyprint.v1 import ingest_pb2
 app = typer.Typer(no_args_is_help=True, help="Import typing data and look at it.")
 
 Id = Annotated[str, typer.Argument(help="Dataset id.")]
+
+_NAME_LENGTH = 200
+"""Characters shown of a name that a document gives."""
 
 USABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
 
@@ -50,37 +54,71 @@ def create(
 def _begin(
     client: IngestClient, sources: list[str], phrase: str, min_attempts: int, refresh: bool, base: str
 ) -> ingest_pb2.Dataset:
-    if len(sources) == 1 and not Path(sources[0]).is_file() and not base:
+    if len(sources) == 1 and not _is_file(Path(sources[0])) and not base:
         return client.create_dataset(sources[0], phrase, min_attempts, refresh)
     files = [Path(source) for source in sources]
     for path in files:
-        if not path.is_file() or not os.access(path, os.R_OK):
-            raise NotFound("FILE_NOT_FOUND", f"{path} is no file to read; give one URL, or files only.", "sources")
+        if not _is_file(path) or not os.access(path, os.R_OK):
+            raise NotFound(
+                "FILE_NOT_FOUND", f"{_shown(path)} is no file to read; give one URL, or files only.", "sources"
+            )
     return client.upload_dataset(_contents(files), phrase, min_attempts, base)
 
 
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that the file system refuses, as one that is too long, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _shown(path: Path) -> str:
+    """A path as text that can be sent; one that is no UTF-8 has "?" where it is none."""
+    return str(path).encode(errors="replace").decode()
+
+
 def _contents(files: list[Path]) -> Iterator[tuple[str, bytes]]:
-    """Read one by one, each followed by the files that it chains; none is read twice."""
+    """Read one by one, each followed by the files that it chains; none is read twice.
+
+    Raises:
+        NotFound: a file cannot be read.
+    """
     seen: set[Path] = set()
     for first in files:
         path: Path | None = first
         while path and path.resolve() not in seen:
             seen.add(path.resolve())
-            content = path.read_bytes()
-            yield str(path), content
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise NotFound(
+                    "FILE_NOT_FOUND", f"{_shown(path)} cannot be read: {error.strerror}.", "sources"
+                ) from None
+            yield _shown(path), content
             path = _following(path, content)
 
 
 def _following(path: Path, content: bytes) -> Path | None:
     """The file that a document names as the next one, if it lies in the document's own folder or below."""
     try:
-        name = json.loads(gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content)["next"]
-        found = path.parent / name
-        inside = found.resolve().is_relative_to(path.parent.resolve())
-    except (ValueError, TypeError, KeyError, OSError, EOFError):
+        name = json.loads(gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).get("next")
+    except (ValueError, AttributeError, OSError, EOFError, zlib.error, RecursionError):
         # The service says what is wrong with it.
         return None
-    return found if inside and found.is_file() else None
+    if not isinstance(name, str):
+        return None
+    try:
+        found = path.parent / name
+        inside = found.resolve().is_relative_to(path.parent.resolve())
+    except (ValueError, OSError):
+        inside = False
+    if inside and _is_file(found):
+        return found
+    say(
+        f"{_shown(path)} names {name[:_NAME_LENGTH]!r} as its next, which is no file in its folder; nothing follows it."
+    )
+    return None
 
 
 def follow(client: IngestClient, dataset: ingest_pb2.Dataset) -> ingest_pb2.Dataset:

@@ -129,7 +129,7 @@ def _read_attempt(file: Path) -> list[dict[str, object]]:
         found = json.loads(typer.get_binary_stream("stdin").read() if str(file) == "-" else file.read_bytes())
     except OSError as error:
         raise InvalidArgument("FILE_NOT_FOUND", f"{file} cannot be read: {error.strerror}.", "file") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidArgument("NOT_JSON", f"{file} is not JSON.", "attempt") from None
     if not isinstance(found, list):
         raise InvalidArgument(

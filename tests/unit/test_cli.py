@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -287,6 +288,80 @@ def test_a_file_that_is_not_there_is_named(services: Services, keyprint: Run, tm
     assert result.status == 1
     assert "b.json is no file" in result.err
     assert "[FILE_NOT_FOUND, sources]" in result.err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"[" * 200_000, ""),
+        (b"\x1f\x8b" + b"\0" * 20, ""),
+        (b'{"next": 5}', ""),
+        (b'{"next": "' + b"b" * 300 + b'"}', "names 'bbb"),
+        (b'{"next": "../b.json"}', "names '../b.json'"),
+        (b'{"next": "missing.json"}', "names 'missing.json' as its next, which is no file in its folder"),
+    ],
+)
+def test_a_file_whose_next_cannot_be_followed_is_sent_alone(
+    services: Services, keyprint: Run, tmp_path: Path, content: bytes, told: str
+) -> None:
+    path = tmp_path / "folder" / "a.json"
+    path.parent.mkdir()
+    (tmp_path / "b.json").write_text("{}")
+    path.write_bytes(content)
+    result = keyprint("datasets", "create", str(path))
+    assert result.status == 0
+    assert b"".join(one.piece.content for one in services.ingest.asked[1:]) == content
+    assert told in result.err
+    assert bool(result.err) == bool(told)
+
+
+def test_a_file_whose_name_is_no_utf_8_is_sent(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.json"))
+    path.write_text("{}")
+    assert keyprint("datasets", "create", str(path)).status == 0
+    assert services.ingest.asked[1].piece.name.endswith("/a?.json")
+
+
+def test_a_file_that_goes_while_files_are_sent_is_named(
+    services: Services, keyprint: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("{}")
+    monkeypatch.setattr(Path, "read_bytes", lambda self: self.with_name("gone").open("rb").read())
+    result = keyprint("datasets", "create", str(path))
+    assert (result.status, result.err.splitlines()) == (
+        1,
+        [f"error: {path} cannot be read: No such file or directory. [FILE_NOT_FOUND, sources]"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("datasets", "create", "http://x/", "--min-attempts", "5000000000"), "MIN_ATTEMPTS_INVALID, min_attempts"),
+        (("datasets", "create", "http://x/\udcff"), "URL_INVALID, url"),
+        (("datasets", "create", "http://x/" + "a" * 300 + "\udcff"), "URL_INVALID, url"),
+        (("datasets", "create", "http://x/", "--phrase", "\udcff"), "PHRASE_INVALID, phrase"),
+        (("datasets", "create", __file__, "--base", "\udcff"), "DATASET_NOT_FOUND, base_dataset"),
+        (("datasets", "records", "ds_1", "--first-n", "5000000000"), "PAGE_SIZE_INVALID, page_size"),
+        (("datasets", "show", "\udcff"), "DATASET_NOT_FOUND, dataset"),
+        (("datasets", "delete", "\udcff"), "DATASET_NOT_FOUND, dataset"),
+        (("models", "show", "\udcff"), "MODEL_NAME_INVALID, model"),
+        (("predict", "m", "\udcff", "--csv", "x.csv"), "DATASET_NOT_FOUND, dataset"),
+        (
+            ("train", "ds_1", "--learner", "adaboost", "--model", "m", "--param", "\udcff=1"),
+            "PARAMETER_INVALID, params",
+        ),
+    ],
+)
+def test_what_no_message_can_hold_is_refused_by_field(
+    services: Services, keyprint: Run, words: tuple[str, ...], reason: str
+) -> None:
+    result = keyprint(*words)
+    assert result.status == 1
+    (sentence,) = result.err.splitlines()
+    assert sentence.startswith("error: ")
+    assert sentence.endswith(f"[{reason}]")
 
 
 def test_datasets_are_listed_over_all_pages(services: Services, keyprint: Run) -> None:
