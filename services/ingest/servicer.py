@@ -8,7 +8,7 @@ import grpc
 from google.protobuf import empty_pb2
 
 from keyprint import arrow, checks
-from keyprint.errors import FailedPrecondition, InvalidArgument
+from keyprint.errors import FailedPrecondition, InvalidArgument, NotFound
 from keyprint.rpc import WatchSlots
 from keyprint.v1 import attempts_pb2, ingest_pb2, ingest_pb2_grpc
 from keyprint.workflows import WorkQueue
@@ -135,7 +135,10 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         return dataset_message(self._catalogue.get(dataset))
 
     def _readable(self, dataset: str, field: str = "dataset") -> Dataset:
-        found = self._catalogue.get(dataset)
+        try:
+            found = self._catalogue.get(dataset)
+        except NotFound as error:
+            raise NotFound(error.reason, error.message, field) from None
         if found.state not in READABLE:
             raise FailedPrecondition(
                 "DATASET_NOT_READY", f"The dataset is {found.state}; it must be READY or INCOMPLETE.", field

@@ -245,7 +245,7 @@ def test_what_cannot_be_read_is_refused_while_it_is_sent(ingest: Stub) -> None:
         (pieces(), "FILES_MISSING", "files"),
         (pieces(sent("ada", 2), b"{}"), "NOT_A_DOCUMENT", "files"),
         (pieces(sent("ada", 2), phrase="x"), "PHRASE_INVALID", "phrase"),
-        (pieces(sent("ada", 2), base="ds_0"), "DATASET_NOT_FOUND", "dataset"),
+        (pieces(sent("ada", 2), base="ds_0"), "DATASET_NOT_FOUND", "base_dataset"),
         (iter(()), "HEADER_MISSING", "header"),
         (iter([kind(piece=kind.Piece(name="a", content=b"{}"))]), "HEADER_MISSING", "header"),
     ]
