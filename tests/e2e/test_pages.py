@@ -8,6 +8,7 @@ import re
 import shutil
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,73 @@ def test_analyze_shows_counts_people_and_keystrokes(page: Page, keyprint_stack: 
     record = api(keyprint_stack, f"/v1/datasets/{imported}/records?first_n=1")["records"][0]
     expect(first).to_contain_text(record["user"])
     expect(first).to_contain_text(str(record["microsecond"]))
+
+
+def typed(text: str, step: int, held: int = 50) -> list[dict[str, str]]:
+    """A press every `step` ms, each released `held` ms later."""
+    start = datetime(2024, 3, 4)
+    return [
+        {
+            "character": one,
+            "typed_at": (start + timedelta(milliseconds=at * step)).isoformat(),
+            "released_at": (start + timedelta(milliseconds=at * step + held)).isoformat(),
+        }
+        for at, one in enumerate(text)
+    ]
+
+
+def test_people_are_shown_with_reasons_copies_warnings_and_why_not_enrolled(page: Page, tmp_path: Path) -> None:
+    people = {
+        "<b>ann": [
+            *(typed("hi", 100 + step) for step in range(22)),
+            typed("hi", 100),
+            typed("hi", 100, held=-5),
+            typed("ho", 100),
+            [],
+        ],
+        "ben": [typed("hi", 200 + step) for step in range(3)],
+    }
+    files: list[Path] = []
+    for name, attempts in people.items():
+        files.append(tmp_path / f"{len(files)}.json")
+        files[-1].write_text(json.dumps({"user_label": name, "user_data": attempts}))
+    page.goto("/analyze")
+    page.get_by_role("radio", name="Files").check(force=True)
+    page.locator("#files").set_input_files(files)
+    page.get_by_label("Phrase").fill("hi")
+    page.get_by_role("button", name="Analyze").click()
+    rows = page.locator("#users tbody tr")
+    expect(rows).to_have_count(2, timeout=PATIENCE_MS)
+    expect(rows.nth(0).locator("th, td")).to_have_text(
+        ["<b>ann", "enrolled", "26", "24", "1", "1 EMPTY1 PHRASE_MISMATCH", "1 NEGATIVE_HOLD"]
+    )
+    expect(rows.nth(1).locator("th, td")).to_have_text(
+        ["ben", re.compile("not enrolled.*3 of 20 attempts"), "3", "3", "0", "", ""]
+    )
+    expect(page.locator("#enrolment")).to_contain_text("left out of training: 1 of 2 people")
+
+
+def test_a_source_is_asked_again_only_where_told_to(page: Page, keyprint_stack: Stack) -> None:
+    def source(count: int) -> None:
+        document = {"user_label": "ann", "user_data": [typed("hi", 100)] * count}
+        (keyprint_stack.files / "again.json").write_text(json.dumps(document))
+
+    def analyzed(refresh: bool) -> str:
+        page.goto("/analyze")
+        page.get_by_label("Ask the source again").set_checked(refresh)
+        submit_source(page, f"{keyprint_stack.files_url}/again.json", "hi")
+        expect(page.locator("#records table")).to_be_visible(timeout=PATIENCE_MS)
+        return page.locator("#facts .tile", has_text="attempts").locator("b").text_content() or ""
+
+    source(3)
+    assert analyzed(refresh=False) == "3"
+    assert analyzed(refresh=True) == "3"
+    expect(page.locator("#notice")).to_contain_text("has not changed")
+    source(5)
+    assert analyzed(refresh=False) == "3"
+    expect(page.locator("#notice")).to_be_hidden()
+    assert analyzed(refresh=True) == "5"
+    expect(page.locator("#notice")).to_be_hidden()
 
 
 def test_analyze_is_found_again_after_leaving(page: Page, keyprint_stack: Stack, imported: str) -> None:

@@ -1,7 +1,7 @@
 // Analyze: import, then look. `?dataset=` in the address finds the work again.
 
 import { api, Problem, query } from "./api.js";
-import { announce, badge, byId, element, empty, fill, shares, table, tiles } from "./dom.js";
+import { announce, badge, byCount, byId, element, empty, fill, reasons, shares, table, tiles } from "./dom.js";
 import { ago, moment, ms, number, plural, shortUrl } from "./format.js";
 import { busy, clearProblems, numeric, parameters, showProblem } from "./forms.js";
 import { Running } from "./running.js";
@@ -55,7 +55,8 @@ async function follow(id, firstN) {
   });
   if (current !== id) return;
   listEarlier();
-  showDataset(dataset);
+  // A refresh that finds nothing new ends in the dataset from before.
+  showDataset(dataset, dataset.id !== id);
   if (!IMPORT_DONE.has(dataset.state)) {
     if (dataset.error) throw new Problem(dataset.error);
     return;
@@ -73,18 +74,16 @@ function fillForm(dataset) {
   form.elements.min_attempts.value = dataset.min_attempts;
 }
 
-function showDataset(dataset) {
+function showDataset(dataset, unchanged) {
   byId("result").hidden = false;
   const usable = IMPORT_DONE.has(dataset.state);
   for (const part of byId("result").children) part.hidden = part !== byId("result").firstElementChild && !usable;
   byId("result-title").textContent = shortUrl(dataset.source_url);
   byId("result-title").title = dataset.source_url;
   fill(byId("state"), badge(dataset.state));
-  byId("notice").hidden = !dataset.error;
-  byId("notice").className = `notice ${dataset.state === "FAILED" ? "bad" : "warn"}`;
-  byId("notice").textContent = dataset.error
-    ? `${dataset.error.message}${usable ? " What was read before that is here." : ""}`
-    : "";
+  byId("notice").hidden = !dataset.error && !unchanged;
+  byId("notice").className = `notice ${!dataset.error ? "" : dataset.state === "FAILED" ? "bad" : "warn"}`;
+  byId("notice").textContent = notice(dataset, usable, unchanged);
   fill(byId("facts"), ...tiles(usable ? [
     ["documents", number(dataset.documents)],
     ["attempts", number(dataset.attempts)],
@@ -97,22 +96,50 @@ function showDataset(dataset) {
   byId("evaluate-link").href = `/evaluate?dataset=${dataset.id}`;
   byId("evaluate-link").hidden = !usable;
   if (!usable) return;
-  const byCount = ([, one], [, other]) => other - one;
   fill(byId("validity"), shares("Attempts by validity", "Attempts", [
     { name: "valid", count: dataset.valid_attempts, tone: "good" },
-    ...Object.entries(dataset.invalid).sort(byCount).map(([name, count]) => ({ name, count, tone: "bad" })),
-    ...Object.entries(dataset.warnings).sort(byCount).map(([name, count]) => ({ name: `${name} (still valid)`, count, tone: "warn" })),
+    ...byCount(dataset.invalid).map(([name, count]) => ({ name, count, tone: "bad" })),
+    ...byCount(dataset.warnings).map(([name, count]) => ({ name: `${name} (still valid)`, count, tone: "warn" })),
     ...(dataset.duplicate_attempts ? [{ name: "DUPLICATE (kept from training)", count: dataset.duplicate_attempts, tone: "warn" }] : []),
   ], dataset.attempts, number));
+  showPeople(dataset);
+}
+
+function notice(dataset, usable, unchanged) {
+  if (dataset.error) return `${dataset.error.message}${usable ? " What was read before that is here." : ""}`;
+  return unchanged ? "The source was asked again and has not changed. This is what was read before." : "";
+}
+
+function showPeople(dataset) {
+  byId("enrolment").textContent = enrolment(dataset);
   fill(byId("users"), dataset.labelled
     ? table("People", [
-      { title: "Person", cell: (one) => one.user },
+      { title: "Person", cell: (one) => one.user, class: "name" },
+      { title: "Enrolment", cell: (one) => enrolled(one, dataset) },
       { title: "Attempts", cell: (one) => number(one.attempts), number: true },
       { title: "Valid", cell: (one) => number(one.valid_attempts), number: true },
-      { title: "Not valid", cell: (one) => number(one.attempts - one.valid_attempts), number: true },
-      { title: "", cell: (one) => (one.enrolled ? element("span", { className: "badge good" }, "enrolled") : element("span", { className: "badge" }, "too few")) },
+      { title: "Copies", cell: (one) => number(one.duplicate_attempts), number: true },
+      { title: "Not valid", cell: (one) => reasons(one.invalid, number) },
+      { title: "Warnings", cell: (one) => reasons(one.warnings, number) },
     ], dataset.user_statistics)
     : empty("These documents do not say who typed. A model can:", `/evaluate?dataset=${dataset.id}`, "Evaluate"));
+}
+
+function enrolment(dataset) {
+  if (!dataset.labelled) return "";
+  const least = plural(dataset.min_attempts, "valid attempt", "valid attempts");
+  const rule = `A person is enrolled with at least ${least}. Copies, which repeat another attempt’s timing exactly, do not count.`;
+  const left = dataset.users - dataset.enrolled_users;
+  if (left === 0) return rule;
+  return `${rule} Not enrolled and left out of training: ${number(left)} of ${plural(dataset.users, "person", "people")}.`;
+}
+
+function enrolled(one, dataset) {
+  if (one.enrolled) return element("span", { className: "badge good" }, "enrolled");
+  const usable = one.valid_attempts - one.duplicate_attempts;
+  return element("span", {},
+    element("span", { className: "badge warn" }, "not enrolled"),
+    element("span", { className: "sub" }, `${number(usable)} of ${number(dataset.min_attempts)} attempts`));
 }
 
 function showRecords(records) {
@@ -140,12 +167,14 @@ async function listEarlier() {
   fill(byId("earlier"), all.length === 0
     ? empty("Nothing yet: the first import shows up here.")
     : table("Imported before", [
-      { title: "Source", cell: (one) => element("a", { href: `/analyze?dataset=${one.id}`, title: one.source_url }, shortUrl(one.source_url)) },
+      { title: "Source", cell: (one) => element("a", { href: `/analyze?dataset=${one.id}`, title: one.source_url }, shortUrl(one.source_url)), class: "name" },
       { title: "State", cell: (one) => badge(one.state) },
-      { title: "Phrase", cell: (one) => one.phrase },
+      { title: "Phrase", cell: (one) => one.phrase, class: "text" },
       { title: "People", cell: (one) => (one.labelled ? number(one.users) : "–"), number: true },
       { title: "Attempts", cell: (one) => number(one.attempts), number: true },
       { title: "Valid", cell: (one) => number(one.valid_attempts), number: true },
+      { title: "Copies", cell: (one) => number(one.duplicate_attempts), number: true },
+      { title: "Not valid", cell: (one) => reasons(one.invalid, number) },
       { title: "When", cell: (one) => ago(one.created_at) },
     ], all));
 }

@@ -26,16 +26,18 @@ export function fill(node, ...children) {
 // columns: [{title, cell: (row) => Node | string, number?: bool, class?: string}]; the first cell names the row.
 export function table(label, columns, rows, rowClass = () => "") {
   const head = columns.map((column) =>
-    element("th", { scope: "col", className: column.number ? "number" : "" }, column.title));
+    element("th", { scope: "col", className: classOf(column) }, column.title));
   const body = rows.map((row) =>
     element("tr", { className: rowClass(row) }, ...columns.map((column, index) =>
       element(index === 0 ? "th" : "td", {
         scope: index === 0 ? "row" : undefined,
-        className: column.class ?? (column.number ? "number" : ""),
+        className: classOf(column),
       }, column.cell(row) ?? ""))));
   return element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: label },
     element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body)));
 }
+
+const classOf = (column) => column.class ?? (column.number ? "number" : "");
 
 // Counts as a table with bars. entries: [{name, count, tone: "good" | "warn" | "bad" | ""}]
 export function shares(label, nameTitle, entries, total, number) {
@@ -51,6 +53,15 @@ export function shares(label, nameTitle, entries, total, number) {
     },
   ], entries);
 }
+
+// Counts by reason, one a line.
+export function reasons(counts, number) {
+  return element("span", {}, ...byCount(counts).map(([name, count]) => element("span", { className: "line" }, `${number(count)} ${name}`)));
+}
+
+// The most frequent first, equal ones by name: the order of a map is nobody's.
+export const byCount = (counts) =>
+  Object.entries(counts).sort(([name, one], [next, other]) => other - one || name.localeCompare(next));
 
 const percentOf = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)} %` : "–");
 

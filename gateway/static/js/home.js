@@ -19,7 +19,7 @@ async function refresh() {
   fill(byId("datasets"), datasets.length === 0
     ? empty("None yet.", "/analyze", "Import the first one.")
     : table("Latest datasets", [
-      { title: "Source", cell: (one) => element("a", { href: `/analyze?dataset=${one.id}`, title: one.source_url }, shortUrl(one.source_url)) },
+      { title: "Source", cell: (one) => element("a", { href: `/analyze?dataset=${one.id}`, title: one.source_url }, shortUrl(one.source_url)), class: "name" },
       { title: "State", cell: (one) => badge(one.state) },
       { title: "Valid", cell: (one) => number(one.valid_attempts), number: true },
       { title: "When", cell: (one) => ago(one.created_at) },

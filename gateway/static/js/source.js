@@ -61,5 +61,6 @@ export async function startSource(form, values) {
     return (await api("POST", "/v1/datasets:upload", body)).id;
   }
   const url = form.elements.namedItem("url").value.trim();
-  return (await api("POST", "/v1/datasets", { url, ...values })).id;
+  const refresh = form.elements.namedItem("refresh").checked;
+  return (await api("POST", "/v1/datasets", { url, refresh, ...values })).id;
 }
