@@ -12,7 +12,8 @@ from sqlalchemy.engine import Engine
 
 def open_database(url: str, migrations: Path) -> Engine:
     """Opens the database at the SQLAlchemy `url` and runs the Alembic scripts of `migrations` that it lacks."""
-    engine = create_engine(url)
+    # An error's text would hold the values of its statement, and a URL among them may hold credentials.
+    engine = create_engine(url, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _careful)
     config = Config()
