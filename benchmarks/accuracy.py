@@ -22,8 +22,8 @@ import numpy as np
 from keyprint import attempts, package
 from keyprint.attempts import UNKNOWN_TIME, Aligned
 from keyprint.cli.train import read_params
+from services.ingest.duplicates import find_duplicates
 from services.ingest.parse import parse_document
-from services.ingest.store import find_duplicates
 from services.training.dataset import Trainable
 from services.training.learners import LEARNERS, learner
 from services.training.trainer import train
@@ -91,7 +91,7 @@ def read(paths: Sequence[Path], phrase: str) -> Trainable:
     names = ("rows", "pressed_at", "released_at", "corrections", "correction_us")
     together = Aligned(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
     labels = np.array([user or "" for user in users])
-    unique = ~find_duplicates(np.unique(labels, return_inverse=True)[1], np.array([one + b"." for one in ids]))
+    unique = ~find_duplicates(np.unique(labels, return_inverse=True)[1], ids)
     fingerprint = sha256(b"".join(ids)).hexdigest()
     releases = bool((together.released_at != UNKNOWN_TIME).all())
     return Trainable("", phrase, fingerprint, releases, labels, ids, together).only(unique)

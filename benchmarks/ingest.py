@@ -226,7 +226,7 @@ def imported(url: str) -> tuple[Took, int]:
     with tempfile.TemporaryDirectory() as folder:
         catalogue = Catalogue(f"sqlite:///{folder}/catalogue.db")
         importer = Importer(catalogue, Store(Path(folder)), lambda: Fetcher(Guard(["127.0.0.0/8"]), FetchLimits()))
-        dataset, _ = catalogue.open_import(url, url, DEFAULT_PHRASE, 20)
+        dataset = catalogue.open_import(url, url, DEFAULT_PHRASE, 20)
         took = timed(lambda: importer.run(dataset.id))
         dataset = catalogue.get(dataset.id)
         catalogue.close()

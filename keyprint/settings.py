@@ -43,6 +43,9 @@ class IngestSettings(Settings):
         default_factory=list,
         description="Networks (CIDR, comma-separated) that source URLs may reach.",
     )
+    ingest_cache_mib: int = Field(
+        4096, ge=0, description="MiB of downloaded documents kept; the least recently used go first."
+    )
     ingest_document_mib: int = Field(
         64,
         ge=1,
@@ -54,10 +57,12 @@ class IngestSettings(Settings):
     ingest_attempt_keystrokes: int = Field(
         1024, ge=2, le=1024, description="Keystrokes beyond which an attempt is TOO_LONG."
     )
-    ingest_seconds: float = Field(6 * 3600.0, gt=0, description="Longest import, in seconds.")
+    ingest_seconds: float = Field(6 * 3600.0, gt=0, description="Longest import or upload, in seconds.")
     ingest_document_seconds: float = Field(120.0, gt=0, description="Longest download of a document, in seconds.")
     ingest_connect_seconds: float = Field(10.0, gt=0, description="Longest wait for a connection, in seconds.")
-    ingest_read_seconds: float = Field(30.0, gt=0, description="Longest wait for the next bytes, in seconds.")
+    ingest_read_seconds: float = Field(
+        30.0, gt=0, description="Longest wait for the next bytes of a document or an upload, in seconds."
+    )
     ingest_redirects: int = Field(5, ge=0, description="Redirects followed on the way to a document.")
     ingest_retries: int = Field(3, ge=0, le=10, description="Tries after the first where the network or a 5xx fails.")
 

@@ -157,9 +157,9 @@ class Dataset(_message.Message):
     fingerprint: _builtins.str
     """Digest of phrase and documents in order; empty until the import has ended."""
     downloaded_kib: _builtins.int
-    """Bytes received so far, in KiB, after decompression; 0 when all came from the cache."""
+    """Bytes received for this dataset so far, in KiB, after decompression; 0 when all came from the cache."""
     current_document: _builtins.str
-    """The document being read now, credentials removed."""
+    """The document being read now: its URL, credentials removed, or the name that it was sent by; empty when none is."""
     @_builtins.property
     def invalid(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Attempts that are not valid: reason to count."""
@@ -389,7 +389,7 @@ class UploadDatasetRequest(_message.Message):
         NAME_FIELD_NUMBER: _builtins.int
         CONTENT_FIELD_NUMBER: _builtins.int
         name: _builtins.str
-        """The document's file name, for error messages; a change of name starts the next document."""
+        """The document's file name, of which messages show 200 characters; a change of name starts the next document."""
         content: _builtins.bytes
         """The next bytes of it, at most 1 MiB; JSON, or gzip'd JSON."""
         def __init__(

@@ -12,6 +12,7 @@ from keyprint.settings import IngestSettings
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 from keyprint.workflows import WorkQueue
 from services.ingest.catalogue import Catalogue
+from services.ingest.datasets import Datasets
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer, ImportLimits
@@ -29,18 +30,19 @@ def main() -> None:
     home = (settings.home / "ingest").resolve()
     home.mkdir(parents=True, exist_ok=True)
     catalogue = Catalogue(settings.ingest_database or f"sqlite:///{home / 'catalogue.db'}")
-    store = Store(home)
+    store = Store(home, settings.ingest_cache_mib * 2**20)
+    store.sweep(catalogue.in_use())
     guard = Guard(settings.ingest_allow_nets)
     fetch_limits, limits = _limits(settings)
     importer = Importer(catalogue, store, lambda: Fetcher(guard, fetch_limits), limits)
-    uploads = Uploads(catalogue, store, fetch_limits.document_bytes, limits)
+    uploads = Uploads(catalogue, store, fetch_limits.document_bytes, limits, fetch_limits.read_seconds)
     workflows = workflows_url(settings.ingest_database, home)
     queue = WorkQueue("ingest", workflows, settings.ingest_concurrency, importer.run)
     # A crash between the catalogue and the queue leaves a dataset that nobody works on.
     for dataset in catalogue.under_way():
         queue.resume(dataset.id, dataset.runs)
     server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR)
-    servicer = IngestServicer(catalogue, store, uploads, queue)
+    servicer = IngestServicer(catalogue, store, Datasets(catalogue, store, uploads, queue))
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
     # Imports make objects by the million that live for a moment; the collector is to look through these alone, and
     # not after every few hundred of them.

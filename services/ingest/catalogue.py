@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
+from typing import NamedTuple
 
-from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint, delete, func, select, update
+from sqlalchemy import Select, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
+from sqlalchemy.orm import Session, aliased, selectinload
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from keyprint.database import open_database
-from keyprint.errors import KeyprintError, NotFound
-
-IMPORTING, READY, INCOMPLETE = "IMPORTING", "READY", "INCOMPLETE"
-CANCELLING, CANCELLED, FAILED = "CANCELLING", "CANCELLED", "FAILED"
-UNDER_WAY = (IMPORTING, CANCELLING)
-READABLE = (READY, INCOMPLETE)
+from keyprint.errors import FailedPrecondition, KeyprintError, NotFound
+from services.ingest.tables import (
+    CANCELLED,
+    CANCELLING,
+    FAILED,
+    IMPORTING,
+    INCOMPLETE,
+    READY,
+    UNDER_WAY,
+    Dataset,
+    DocumentRow,
+    Source,
+)
 
 
 def now() -> datetime:
@@ -26,74 +36,27 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-class Base(DeclarativeBase):
-    """The catalogue's tables; `migrations` makes them."""
+class Link(NamedTuple):
+    """A document-to-be of a dataset: its number, its URL, and what its sender calls it; empty where nobody did."""
+
+    number: int
+    url: str
+    name: str = ""
 
 
-class Dataset(Base):
-    """What one source held.  `url` may hold credentials and is shown to nobody; `source_url` holds none.
+@dataclass(frozen=True)
+class InUse:
+    """What has files by right.
 
-    A refresh makes the next `generation`; if that turned out to hold nothing new, `same_as` names the dataset that it
-    stands for.  The first documents of a dataset may come from its `base`.
+    Attributes:
+        datasets: ids of those that may have attempts.
+        sources: URLs that datasets were, or are being, read from.
+        reading: those of them that are being read now.
     """
 
-    __tablename__ = "datasets"
-    __table_args__ = (UniqueConstraint("url", "phrase", "min_attempts", "generation"),)
-
-    number: Mapped[int] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(String(32), unique=True)
-    url: Mapped[str]
-    source_url: Mapped[str]
-    phrase: Mapped[str]
-    min_attempts: Mapped[int]
-    generation: Mapped[int] = mapped_column(default=0)
-    same_as: Mapped[str | None] = mapped_column(String(32), default=None)
-    base: Mapped[str | None] = mapped_column(String(32), default=None)
-    current_document: Mapped[str] = mapped_column(default="")
-    state: Mapped[str] = mapped_column(String(16))
-    runs: Mapped[int] = mapped_column(default=1)
-    fingerprint: Mapped[str] = mapped_column(String(64), default="")
-    error_reason: Mapped[str] = mapped_column(default="")
-    error_field: Mapped[str] = mapped_column(default="")
-    error_message: Mapped[str] = mapped_column(default="")
-    created_at: Mapped[datetime]
-    finished_at: Mapped[datetime | None] = mapped_column(default=None)
-    documents: Mapped[list[Document]] = relationship(
-        order_by="Document.number", cascade="all, delete-orphan", passive_deletes=True
-    )
-
-
-class Source(Base):
-    """The URL of a document-to-be, where these are listed and not chained."""
-
-    __tablename__ = "sources"
-
-    dataset_number: Mapped[int] = mapped_column(ForeignKey("datasets.number", ondelete="CASCADE"), primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True)
-    url: Mapped[str]
-
-
-class Document(Base):
-    """One document of a dataset and what was found in it.  Its Parquet part is named by the first document in there."""
-
-    __tablename__ = "documents"
-
-    dataset_number: Mapped[int] = mapped_column(ForeignKey("datasets.number", ondelete="CASCADE"), primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True)
-    part: Mapped[int]
-    url: Mapped[str]
-    next_url: Mapped[str | None]
-    user: Mapped[str | None]
-    digest: Mapped[str] = mapped_column(String(64))
-    downloaded_bytes: Mapped[int]
-    attempts: Mapped[int]
-    keystrokes: Mapped[int]
-    valid_attempts: Mapped[int]
-    released_attempts: Mapped[int]
-    invalid: Mapped[dict[str, int]] = mapped_column(JSON)
-    warnings: Mapped[dict[str, int]] = mapped_column(JSON)
-    duplicate_attempts: Mapped[int] = mapped_column(default=0)
-    enrolled: Mapped[bool] = mapped_column(default=False)
+    datasets: set[str]
+    sources: set[str]
+    reading: set[str]
 
 
 class Catalogue:
@@ -112,6 +75,8 @@ class Catalogue:
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    # Imports
+
     def open_import(
         self,
         url: str,
@@ -120,12 +85,11 @@ class Catalogue:
         min_attempts: int,
         refresh: bool = False,
         base: str | None = None,
-        sources: Sequence[str] = (),
-        first: int = 0,
-    ) -> tuple[Dataset, bool]:
-        """The dataset of this source, made if there is none, and whether an import of it has to be started.
+        links: Sequence[Link] = (),
+    ) -> Dataset:
+        """The dataset of this source, made if there is none; if it is IMPORTING, somebody has to work on it.
 
-        Two callers at once get the same dataset, and one of them is told to start.
+        Callers at once get the same dataset.  A READY one is preferred to what came of refreshing it.
 
         Args:
             url: names the source, together with phrase and min_attempts.
@@ -133,18 +97,19 @@ class Catalogue:
             phrase: what everybody typed.
             min_attempts: valid attempts that a user needs to be enrolled.
             refresh: make a new dataset where there is one that is not being imported.
-            base: a dataset whose first `first` documents come first.
-            sources: URLs of the documents, where these are known already.
-            first: number of the first of these documents.
+            base: a dataset whose documents come first.
+            links: the documents after these, where they are known already.
         """
+        same = (Dataset.url == url, Dataset.phrase == phrase, Dataset.min_attempts == min_attempts)
+        newest = select(Dataset).where(*same, Dataset.same_as.is_(None)).order_by(Dataset.generation.desc()).limit(1)
         with self._session() as session:
-            same = (Dataset.url == url, Dataset.phrase == phrase, Dataset.min_attempts == min_attempts)
-            newest = (
-                select(Dataset).where(*same, Dataset.same_as.is_(None)).order_by(Dataset.generation.desc()).limit(1)
-            )
             found = session.scalars(newest).first()
-            if found and not (refresh and found.state not in UNDER_WAY):
-                return self._restarted(found.id)
+            if not refresh:
+                found = session.scalars(newest.where(Dataset.state == READY)).first() or found
+            # What failed has nothing that a new dataset could stand beside.
+            if found and not (refresh and found.state not in (*UNDER_WAY, FAILED)):
+                self._restart(session, found, refresh, base, links)
+                return _load(session, found.id)
             last = session.scalars(select(func.max(Dataset.generation)).where(*same)).one()
         made = Dataset(
             id=f"ds_{token_hex(6)}",
@@ -154,6 +119,7 @@ class Catalogue:
             min_attempts=min_attempts,
             generation=0 if last is None else last + 1,
             base=base,
+            refresh=refresh,
             state=IMPORTING,
             created_at=now(),
         )
@@ -161,44 +127,127 @@ class Catalogue:
             with self._session() as session:
                 session.add(made)
                 session.flush()
-                self._add_sources(session, made.number, sources, first)
-            return self.get(made.id), True
+                _add_links(session, made.number, links)
+            return self.get(made.id)
         except IntegrityError:
             # Another caller was faster, and is importing it now.
-            return self.open_import(url, source_url, phrase, min_attempts, False, base, sources, first)
-
-    def _restarted(self, dataset: str) -> tuple[Dataset, bool]:
-        with self._session() as session:
-            restarted = session.execute(
-                update(Dataset)
-                .where(Dataset.id == dataset, Dataset.state.in_((INCOMPLETE, CANCELLED, FAILED)))
-                .values(
-                    state=IMPORTING,
-                    runs=Dataset.runs + 1,
-                    finished_at=None,
-                    error_reason="",
-                    error_field="",
-                    error_message="",
-                )
-                .returning(Dataset.id)
-            ).all()
-        return self.get(dataset), bool(restarted)
-
-    def sources(self, dataset: Dataset) -> list[Source]:
-        """The documents-to-be of a dataset whose source lists them; none of one whose source is a chain."""
-        query = select(Source).where(Source.dataset_number == dataset.number).order_by(Source.number)
-        with self._session() as session:
-            return list(session.scalars(query))
-
-    def add_sources(self, dataset: Dataset, urls: Sequence[str]) -> None:
-        """Notes what a source turned out to list."""
-        with self._session() as session:
-            self._add_sources(session, dataset.number, urls, 0)
+            return self.open_import(url, source_url, phrase, min_attempts, refresh, base, links)
 
     @staticmethod
-    def _add_sources(session: Session, dataset: int, urls: Sequence[str], first: int) -> None:
-        for number, url in enumerate(urls, first):
-            session.add(Source(dataset_number=dataset, number=number, url=url))
+    def _restart(session: Session, dataset: Dataset, refresh: bool, base: str | None, links: Sequence[Link]) -> None:
+        """Turns a dataset that ended otherwise than READY to IMPORTING; any other stays as it is."""
+        restarted = session.execute(
+            update(Dataset)
+            .where(Dataset.id == dataset.id, Dataset.state.in_((INCOMPLETE, CANCELLED, FAILED)))
+            .values(
+                state=IMPORTING,
+                runs=Dataset.runs + 1,
+                base=base,
+                fingerprint="",
+                # What was of no use may be mended by now.
+                refresh=or_(Dataset.refresh, Dataset.state == FAILED, literal(refresh)),
+                started_at=None,
+                finished_at=None,
+                error_reason="",
+                error_field="",
+                error_message="",
+            )
+            .returning(Dataset.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        if restarted and links:
+            session.execute(delete(Source).where(Source.dataset_number == dataset.number))
+            _add_links(session, dataset.number, links)
+
+    def begin(self, dataset: str) -> Dataset:
+        """A dataset whose import begins or goes on; notes when its run began.
+
+        Raises:
+            NotFound: it was deleted.
+        """
+        first = Dataset.id == dataset, Dataset.started_at.is_(None), Dataset.state.in_(UNDER_WAY)
+        with self._session() as session:
+            session.execute(update(Dataset).where(*first).values(started_at=now()))
+        return self.get(dataset)
+
+    def links(self, dataset: Dataset) -> list[Link]:
+        """The documents-to-be of a dataset whose source lists them; none of one whose source is a chain."""
+        query = select(Source.number, Source.url, Source.name).where(Source.dataset_number == dataset.number)
+        with self._session() as session:
+            return [Link(*row) for row in session.execute(query.order_by(Source.number))]
+
+    def add_links(self, dataset: Dataset, links: Sequence[Link]) -> None:
+        """Notes what a source turned out to list."""
+        with self._session() as session:
+            _add_links(session, dataset.number, links)
+
+    def reading(self, dataset: str, shown: str) -> str:
+        """Notes which document is being read, as it may be shown; gives the dataset's state."""
+        query = update(Dataset).where(Dataset.id == dataset).values(current_document=shown).returning(Dataset.state)
+        with self._session() as session:
+            return session.scalars(query).one()
+
+    def add_documents(self, documents: Sequence[DocumentRow]) -> None:
+        """Adds documents whose part is on disk."""
+        with self._session() as session:
+            session.add_all(documents)
+
+    def copy_documents(self, source: Dataset, target: Dataset, count: int) -> None:
+        """Gives a dataset the first `count` documents of another, whose parts are on disk."""
+        table = DocumentRow.__table__
+        own = {"dataset_number": literal(target.number), "downloaded_bytes": literal(0)}
+        columns = [own.get(column.name, column).label(column.name) for column in table.columns]
+        some = select(*columns).where(DocumentRow.dataset_number == source.number, DocumentRow.number < count)
+        with self._session() as session:
+            session.execute(insert(DocumentRow).from_select([column.name for column in table.columns], some))
+
+    def mark(self, dataset: Dataset, duplicates: list[int], enrolled: list[bool]) -> None:
+        """Notes of each document, in order, how many duplicates it holds and whether its user is enrolled."""
+        marks = [
+            {
+                "dataset_number": dataset.number,
+                "number": document.number,
+                "duplicate_attempts": count,
+                "enrolled": in_it,
+            }
+            for document, count, in_it in zip(dataset.documents, duplicates, enrolled, strict=True)
+        ]
+        with self._session() as session:
+            session.execute(update(DocumentRow), marks)
+
+    def ask_to_cancel(self, dataset: str) -> None:
+        """Turns an import that is under way to CANCELLING; any other stays as it is."""
+        with self._session() as session:
+            session.execute(
+                update(Dataset).where(Dataset.id == dataset, Dataset.state == IMPORTING).values(state=CANCELLING)
+            )
+
+    def end(self, dataset: str, state: str, fingerprint: str = "", error: KeyprintError | None = None) -> None:
+        """Ends an import that is under way."""
+        with self._session() as session:
+            session.execute(_ended(dataset, state, error).values(fingerprint=fingerprint))
+
+    def fail(self, dataset: Dataset, error: KeyprintError) -> None:
+        """Ends an import of which nothing is to stay but the reason."""
+        with self._session() as session:
+            if session.scalars(_ended(dataset.id, FAILED, error)).first():
+                _empty(session, dataset)
+
+    def stand_for(self, dataset: Dataset, same: Dataset) -> bool:
+        """Lets a dataset stand for another, which it turned out to repeat, with nothing left of its own.
+
+        False if that was deleted in the meantime.
+        """
+        other = aliased(Dataset)
+        still_there = exists().where(other.id == same.id)
+        query = _ended(dataset.id, READY, None).where(still_there).values(same_as=same.id)
+        with self._session() as session:
+            if session.scalars(query).first() is None:
+                return False
+            _empty(session, dataset)
+        return True
+
+    # Datasets
 
     def get(self, dataset: str) -> Dataset:
         """A dataset with its documents.
@@ -207,13 +256,8 @@ class Catalogue:
             NotFound: there is none of that id.
         """
         with self._session() as session:
-            query = select(Dataset).where(Dataset.id == dataset).options(selectinload(Dataset.documents))
-            found = session.scalars(query).one_or_none()
-        if found is not None and found.same_as:
-            return self.get(found.same_as)
-        if found is None:
-            raise NotFound("DATASET_NOT_FOUND", f"There is no dataset {dataset!r}.", "dataset")
-        return found
+            found = _load(session, dataset)
+            return _load(session, found.same_as) if found.same_as else found
 
     def page(self, before: int | None, size: int) -> list[Dataset]:
         """Up to `size` datasets with their documents, newest first, those numbered below `before`."""
@@ -228,25 +272,6 @@ class Catalogue:
         """The datasets whose import has not ended, without their documents."""
         with self._session() as session:
             return list(session.scalars(select(Dataset).where(Dataset.state.in_(UNDER_WAY))))
-
-    def reading(self, dataset: str, shown: str) -> str:
-        """Notes which document is being read, as it may be shown; gives the dataset's state."""
-        query = update(Dataset).where(Dataset.id == dataset).values(current_document=shown).returning(Dataset.state)
-        with self._session() as session:
-            return session.scalars(query).one()
-
-    def add_documents(self, documents: Sequence[Document]) -> None:
-        """Adds documents whose part is on disk."""
-        with self._session() as session:
-            session.add_all(documents)
-
-    def copy_documents(self, source: Dataset, target: Dataset, count: int) -> None:
-        """Gives a dataset the first `count` documents of another, whose parts are on disk."""
-        columns = [column.name for column in Document.__table__.columns if column.name != "dataset_number"]
-        with self._session() as session:
-            for document in source.documents[:count]:
-                copied = {name: getattr(document, name) for name in columns}
-                session.add(Document(**copied | {"dataset_number": target.number}))
 
     def previous(self, dataset: Dataset) -> Dataset | None:
         """The READY dataset that a refresh was to renew; None if there was none."""
@@ -265,70 +290,82 @@ class Catalogue:
         with self._session() as session:
             return session.scalars(query.limit(1)).first()
 
-    def stand_for(self, dataset: Dataset, same: Dataset) -> None:
-        """Lets a dataset stand for another, which it turned out to repeat, with nothing left of its own."""
-        self.forget_documents(dataset)
-        ended = {"state": READY, "same_as": same.id, "finished_at": now(), "current_document": ""}
+    def delete(self, dataset: str) -> Dataset:
+        """Deletes a dataset with its documents and every id that stands for it; gives what it was.
+
+        Raises:
+            NotFound: there is none of that id.
+            FailedPrecondition: it is being imported.
+        """
+        # Its id may be that of a refresh that found nothing new.
+        found = self.get(dataset)
+        ended = delete(Dataset).where(Dataset.id == found.id, Dataset.state.not_in(UNDER_WAY)).returning(Dataset.id)
         with self._session() as session:
-            session.execute(update(Dataset).where(Dataset.id == dataset.id).values(ended))
+            if session.scalars(ended).first():
+                session.execute(delete(Dataset).where(Dataset.same_as == found.id))
+                return found
+        # Another caller may have been faster.
+        self.get(found.id)
+        raise FailedPrecondition(
+            "DATASET_NOT_READY", "The dataset is still being imported; cancel that first.", "dataset"
+        )
 
-    def mark(self, dataset: Dataset, duplicates: list[int], enrolled: list[bool]) -> None:
-        """Notes of each document, in order, how many duplicates it holds and whether its user is enrolled."""
-        rows = [
-            {
-                "dataset_number": dataset.number,
-                "number": document.number,
-                "duplicate_attempts": count,
-                "enrolled": in_it,
-            }
-            for document, count, in_it in zip(dataset.documents, duplicates, enrolled, strict=True)
-        ]
+    # What others may rely on
+
+    def is_known(self, url: str) -> bool:
+        """Whether there is a dataset of the source at `url`."""
+        return self._any(select(Dataset.id).where(Dataset.url == url))
+
+    def is_reading(self, url: str) -> bool:
+        """Whether the source at `url` is being imported."""
+        return self._any(select(Dataset.id).where(Dataset.url == url, Dataset.state.in_(UNDER_WAY)))
+
+    def _any(self, query: Select[str]) -> bool:
         with self._session() as session:
-            session.execute(update(Document), rows)
+            return session.scalars(query.limit(1)).first() is not None
 
-    def ask_to_cancel(self, dataset: str) -> None:
-        """Turns an import that is under way to CANCELLING; any other stays as it is."""
+    def in_use(self) -> InUse:
+        """What has files by right; all others were left by a crash."""
         with self._session() as session:
-            session.execute(
-                update(Dataset).where(Dataset.id == dataset, Dataset.state == IMPORTING).values(state=CANCELLING)
-            )
-
-    def end(self, dataset: str, state: str, fingerprint: str, error: KeyprintError | None) -> None:
-        """Ends an import."""
-        with self._session() as session:
-            session.execute(
-                update(Dataset)
-                .where(Dataset.id == dataset)
-                .values(
-                    state=state,
-                    fingerprint=fingerprint,
-                    current_document="",
-                    finished_at=now(),
-                    error_reason=error.reason if error else "",
-                    error_field=error.field if error else "",
-                    error_message=error.message if error else "",
-                )
-            )
-
-    def forget_documents(self, dataset: Dataset) -> None:
-        """Takes back every document of a dataset."""
-        with self._session() as session:
-            for document in session.get_one(Dataset, dataset.number).documents:
-                session.delete(document)
-
-    def delete(self, dataset: Dataset) -> list[str]:
-        """Deletes a dataset with its documents; gives the URLs that no other dataset was read from."""
-        with self._session() as session:
-            urls = {dataset.url}
-            for table in (Document, Source):
-                mine = select(table.url).where(table.dataset_number == dataset.number)
-                urls.update(session.scalars(mine))
-            session.execute(delete(Dataset).where(Dataset.same_as == dataset.id))
-            session.delete(session.get_one(Dataset, dataset.number))
-            session.flush()
-            return [url for url in urls if not _is_used(session, url)]
+            rows = session.execute(select(Dataset.id, Dataset.url, Dataset.state, Dataset.same_as)).all()
+        return InUse(
+            {dataset for dataset, _, state, same_as in rows if state != FAILED and same_as is None},
+            {url for _, url, _, _ in rows},
+            {url for _, url, state, _ in rows if state in UNDER_WAY},
+        )
 
 
-def _is_used(session: Session, url: str) -> bool:
-    queries = (select(table.url).where(table.url == url).limit(1) for table in (Dataset, Document, Source))
-    return any(session.scalars(query).first() is not None for query in queries)
+def _load(session: Session, dataset: str) -> Dataset:
+    query = select(Dataset).where(Dataset.id == dataset).options(selectinload(Dataset.documents))
+    found = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if found is None:
+        raise NotFound("DATASET_NOT_FOUND", f"There is no dataset {dataset!r}.", "dataset")
+    return found
+
+
+def _add_links(session: Session, dataset: int, links: Sequence[Link]) -> None:
+    if links:
+        session.execute(insert(Source), [{"dataset_number": dataset, **link._asdict()} for link in links])
+
+
+def _ended(dataset: str, state: str, error: KeyprintError | None) -> ReturningUpdate[str]:
+    """Turns a dataset that is under way to `state`, and gives its id if it was."""
+    return (
+        update(Dataset)
+        .where(Dataset.id == dataset, Dataset.state.in_(UNDER_WAY))
+        .values(
+            state=state,
+            current_document="",
+            finished_at=now(),
+            error_reason=error.reason if error else "",
+            error_field=error.field if error else "",
+            error_message=error.message if error else "",
+        )
+        .returning(Dataset.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _empty(session: Session, dataset: Dataset) -> None:
+    for table in (DocumentRow, Source):
+        session.execute(delete(table).where(table.dataset_number == dataset.number))

@@ -11,15 +11,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
-from typing import TypeVar
 
-from keyprint.errors import InvalidArgument, NotFound
+from keyprint.errors import InvalidArgument
+from services.ingest.catalogue import Link
 from services.ingest.fetch import Content, Fetcher
+from services.ingest.inbox import UPLOAD, field_of
 from services.ingest.parse import Decoded, Document, decode, to_document
 from services.ingest.store import Store
 from services.ingest.urls import resolve, without_credentials
-
-Got = TypeVar("Got")
 
 AHEAD = 4
 """Documents of a list that are fetched at once."""
@@ -27,8 +26,22 @@ AHEAD = 4
 LOOK_SECONDS = 0.2
 """How often somebody who waits for a download looks up."""
 
-UPLOAD = "upload:"
-"""What stands for the URL of a document that a caller sent; its SHA-256 follows."""
+
+@dataclass(frozen=True)
+class Fetched:
+    """A document's bytes.
+
+    Attributes:
+        content: the bytes, decompressed.
+        url: where they really came from; empty for one that was sent.
+        digest: their SHA-256 as 64 hex digits, which the thread that fetched them takes.
+        received: how many had to be received now; none if the cache had them.
+    """
+
+    content: bytes
+    url: str
+    digest: str
+    received: int
 
 
 @dataclass(frozen=True)
@@ -36,36 +49,28 @@ class Download:
     """A document as it came, read.
 
     Attributes:
-        url: where it came from.
-        following: where the chain goes on; None at its end and in a list.
-        digest: SHA-256 of its bytes, decompressed, as 64 hex digits.
-        size: how many these are.
+        url: what names it in its source.
+        shown: what to call it.
+        next: where its chain goes on, in its own words; None at its end and in a list.
+        fetched: its bytes.
         document: what they say.
     """
 
     url: str
-    following: str | None
-    digest: str
-    size: int
+    shown: str
+    next: str | None
+    fetched: Fetched
     document: Document
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """A document's bytes, where they really came from, and their SHA-256, which the thread that fetched them takes."""
-
-    content: bytes
-    url: str
-    digest: str
-
-
 class Downloads:
-    """Gets documents with a few threads, each with a session of its own."""
+    """Gets the documents of one source with a few threads, each with a session of its own."""
 
     def __init__(
         self,
         store: Store,
         open_fetcher: Callable[[], Fetcher],
+        source: str,
         refresh: bool,
         most_attempts: int,
         check: Callable[[str], None],
@@ -73,87 +78,111 @@ class Downloads:
         """Prepares.
 
         Args:
-            store: with the cache, which is asked first.
+            store: with the cache, which is asked first, and with the documents that callers sent.
             open_fetcher: opens a session.
-            most_attempts: attempts that a document may have.
+            source: URL of the source.
             refresh: ask each server whether what the cache has is still what it has.
-            check: called again and again with the URL that is waited for; what it raises ends the wait.
+            most_attempts: attempts that a document may have.
+            check: called again and again with what is waited for; what it raises ends the wait.
         """
         self._store = store
         self._open_fetcher = open_fetcher
+        self._source = source
         self._refresh = refresh
         self._most_attempts = most_attempts
         self._check = check
-        self._asked: set[str] = set()
         self._sessions = threading.local()
         self._opened = ExitStack()
+        self._opened.enter_context(store.cache.importing(source))
         self._threads = ThreadPoolExecutor(AHEAD, thread_name_prefix="fetch")
+        self._caching = threading.Lock()
+        self._over = False
 
     def __enter__(self) -> Downloads:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Who is in the middle of a slow document ends when that passes its limit.
+        # Who is in the middle of a slow document ends when that passes its limit, and keeps nothing: the dataset may
+        # be deleted by then.
+        with self._caching:
+            self._over = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._opened.close()
 
-    def content(self, url: str) -> bytes:
-        """What is at `url`, decompressed.
+    def get(self, url: str) -> Fetched:
+        """What is at `url`.
 
         Raises:
             KeyprintError: as `Fetcher.fetch` says.
         """
-        return self._wait(url, self._threads.submit(self._content, url)).content
+        return self._wait(without_credentials(url), self._threads.submit(self._fetch, url))
 
-    def _fetch(self, url: str) -> Fetched:
-        found = self._content(url)
-        return Fetched(found.content, found.url, sha256(found.content).hexdigest())
-
-    def _content(self, url: str) -> Content:
-        cached = self._store.cached(url)
-        if url.startswith(UPLOAD):
-            if cached is None:
-                raise NotFound("DOCUMENT_NOT_FOUND", "An uploaded document is gone; send it again.", "files")
-            return cached
-        if cached and (not self._refresh or url in self._asked):
-            return cached
-        fetched = self._fetcher().fetch(url, cached)
-        self._store.cache(url, fetched)
-        self._asked.add(url)
-        return fetched
-
-    def chain(self, first: str) -> Iterator[Download]:
-        """The documents of a chain; while one is read the next is already on its way."""
+    def chain(self, first: str, fetched: Fetched | None = None) -> Iterator[Download]:
+        """The documents of a chain, whose first may be here; while one is read the next is already on its way."""
         url: str | None = first
-        coming = self._threads.submit(self._fetch, first)
+        coming: Future[Fetched] = Future()
+        if fetched:
+            coming.set_result(fetched)
+        else:
+            coming = self._threads.submit(self._fetch, first)
         while url:
-            here, fetched = url, self._wait(url, coming)
-            decoded = self._decode(here, fetched)
+            here, shown = url, without_credentials(url)
+            found = self._wait(shown, coming)
+            decoded = self._decode(here, shown, found)
             wrong: InvalidArgument | None = None
             url = None
             try:
-                url = resolve(fetched.url or here, decoded.next) if decoded.next else None
+                url = resolve(found.url, decoded.next) if decoded.next else None
             except InvalidArgument as error:
                 wrong = error
             if url:
                 coming = self._threads.submit(self._fetch, url)
-            yield Download(here, url, fetched.digest, len(fetched.content), to_document(decoded))
+            yield Download(here, shown, decoded.next, found, to_document(decoded))
             # The document itself is good, and read by now.
             if wrong:
                 raise wrong
 
-    def each(self, urls: Sequence[str]) -> Iterator[Download]:
+    def each(self, links: Sequence[Link]) -> Iterator[Download]:
         """The documents of a list in its order, a few fetched at once."""
-        left = iter(urls)
-        coming = deque((url, self._threads.submit(self._fetch, url)) for url in islice(left, AHEAD))
+        left = iter(links)
+        coming = deque((link, self._threads.submit(self._fetch, link.url)) for link in islice(left, AHEAD))
         while coming:
-            url, first = coming.popleft()
-            fetched = self._wait(url, first)
-            coming.extend((url, self._threads.submit(self._fetch, url)) for url in islice(left, 1))
-            document = to_document(self._decode(url, fetched))
-            yield Download(url, None, fetched.digest, len(fetched.content), document)
+            link, first = coming.popleft()
+            shown = repr(link.name) if link.name else without_credentials(link.url)
+            fetched = self._wait(shown, first)
+            coming.extend((link, self._threads.submit(self._fetch, link.url)) for link in islice(left, 1))
+            yield Download(link.url, shown, None, fetched, to_document(self._decode(link.url, shown, fetched)))
 
-    def _wait(self, url: str, coming: Future[Got]) -> Got:
+    def forget(self, url: str) -> None:
+        """Drops a document that ends the import because it is wrong: it may be mended tomorrow."""
+        with self._caching:
+            # It may be its own next, and on its way a second time.
+            self._over = True
+            self._store.cache.forget(self._source, url)
+
+    def _fetch(self, url: str) -> Fetched:
+        if url.startswith(UPLOAD):
+            sent = self._store.inbox.read(url)
+            return Fetched(sent, "", sha256(sent).hexdigest(), len(sent))
+        found, received = self._content(url)
+        return Fetched(found.content, found.url or url, sha256(found.content).hexdigest(), received)
+
+    def _content(self, url: str) -> tuple[Content, int]:
+        """What is at `url`, and how many bytes of it were received."""
+        cache = self._store.cache
+        with cache.turn(url):
+            cached = cache.get(self._source, url)
+            if cached and not self._refresh:
+                return cached, 0
+            fetched = self._fetcher().fetch(url, cached)
+            if fetched is cached:
+                return cached, 0
+            with self._caching:
+                if not self._over:
+                    cache.put(self._source, url, fetched)
+        return fetched, len(fetched.content)
+
+    def _wait(self, shown: str, coming: Future[Fetched]) -> Fetched:
         while True:
             try:
                 return coming.result(LOOK_SECONDS)
@@ -161,16 +190,14 @@ class Downloads:
                 # A download that ran out of time raises the same, and is over.
                 if coming.done():
                     raise
-                self._check(url)
+                self._check(shown)
 
-    def _decode(self, url: str, fetched: Fetched) -> Decoded:
+    def _decode(self, url: str, shown: str, fetched: Fetched) -> Decoded:
         try:
             return decode(fetched.content, self._most_attempts)
         except InvalidArgument as error:
-            # What is no document now may be one tomorrow.
-            self._store.forget(url)
-            message = f"{without_credentials(url)} cannot be read. {error.message}"
-            raise InvalidArgument(error.reason, message, "url") from None
+            self.forget(url)
+            raise InvalidArgument(error.reason, f"{shown} cannot be read. {error.message}", field_of(url)) from None
 
     def _fetcher(self) -> Fetcher:
         if not hasattr(self._sessions, "fetcher"):

@@ -10,17 +10,31 @@ from keyprint.errors import InvalidArgument
 from services.ingest.urls import resolve, without_credentials
 
 
-def listed(content: bytes, url: str) -> list[str] | None:
+def listed(content: bytes, url: str, most: int) -> list[str] | None:
     """The URLs that a list names, relative ones resolved against its own; None if the content is no list.
 
     A list is a JSON array of texts, or one JSON text a line.
 
+    Args:
+        content: the list.
+        url: where it really came from.
+        most: documents that it may name.
+
     Raises:
-        InvalidArgument: it is a list, and of something else than URLs, or names one twice.
+        InvalidArgument: it is a list, and of something else than URLs, names one twice, or names too many.
     """
-    names = _array(content) if content.lstrip()[:1] == b"[" else _lines(content)
-    if names is None:
+    first = content.lstrip()[:1]
+    if first not in (b"[", b'"'):
         return None
+    # Each name stands between two quotes; millions of them would fill the memory when read.
+    quotes = content.count(b'"') - content.count(b'\\"')
+    names = [] if quotes > 2 * most else _array(content) if first == b"[" else _lines(content)
+    if max(len(names), quotes // 2) > most:
+        raise InvalidArgument(
+            "LIMIT_EXCEEDED",
+            f"{without_credentials(url)} lists more than {most:,} documents, which is a limit of this Keyprint.",
+            "url",
+        )
     found = [resolve(url, name) for name in names]
     if not found or len(set(found)) < len(found):
         why = "lists a document twice" if found else "lists no documents"
@@ -39,9 +53,7 @@ def _array(content: bytes) -> list[str]:
         raise InvalidArgument("NOT_JSON", "The list of documents is not JSON.", "url") from None
 
 
-def _lines(content: bytes) -> list[str] | None:
-    if content.lstrip()[:1] != b'"':
-        return None
+def _lines(content: bytes) -> list[str]:
     try:
         found = [json.loads(line) for line in content.decode().splitlines() if line.strip()]
     except ValueError:

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 
+from keyprint.errors import InvalidArgument
 from keyprint.timestamps import timestamp
 from keyprint.v1 import attempts_pb2, ingest_pb2
-from services.ingest.catalogue import Dataset, Document
+from services.ingest.datasets import Header, Piece
 from services.ingest.records import Record
 from services.ingest.summary import Profile, Quartiles, Summary
+from services.ingest.tables import Dataset, DocumentRow
+
+
+def upload_part(message: ingest_pb2.UploadDatasetRequest) -> Header | Piece:
+    """What one message of an upload carries.
+
+    Raises:
+        InvalidArgument: that is nothing.
+    """
+    part = message.WhichOneof("part")
+    if part == "header":
+        header = message.header
+        return Header(header.phrase, header.min_attempts, header.base_dataset)
+    if part == "piece":
+        return Piece(message.piece.name, message.piece.content)
+    raise InvalidArgument("HEADER_MISSING", "Every message of an upload is its header or a piece.", "header")
 
 
 def dataset_message(row: Dataset, statistics: bool = True) -> ingest_pb2.Dataset:
     """A dataset, with or without the counts of each user."""
     documents = row.documents
-    labelled = bool(documents) and documents[0].user is not None
-    valid = sum(one.valid_attempts for one in documents)
     invalid, warnings = Counter[str](), Counter[str]()
     for one in documents:
         invalid.update(one.invalid)
@@ -27,31 +42,31 @@ def dataset_message(row: Dataset, statistics: bool = True) -> ingest_pb2.Dataset
         phrase=row.phrase,
         min_attempts=row.min_attempts,
         documents=len(documents),
-        attempts=sum(one.attempts for one in documents),
-        valid_attempts=valid,
+        attempts=row.attempts,
+        valid_attempts=row.valid_attempts,
         duplicate_attempts=sum(one.duplicate_attempts for one in documents),
         invalid=invalid,
         warnings=warnings,
-        users=len(documents) if labelled else 0,
+        users=len(documents) if row.labelled else 0,
         enrolled_users=sum(one.enrolled for one in documents),
-        labelled=labelled,
-        # A few lost releases do not make a dataset one of presses only.
-        release_times=2 * sum(one.released_attempts for one in documents) > valid,
+        labelled=row.labelled,
+        release_times=row.release_times,
         fingerprint=row.fingerprint,
         created_at=timestamp(row.created_at),
         downloaded_kib=sum(one.downloaded_bytes for one in documents) // 1024,
+        current_document=row.current_document,
     )
     if row.finished_at:
         message.finished_at.CopyFrom(timestamp(row.finished_at))
     if row.error_reason:
         error = attempts_pb2.Error(reason=row.error_reason, field=row.error_field, message=row.error_message)
         message.error.CopyFrom(error)
-    if statistics and labelled:
+    if statistics and row.labelled:
         message.user_statistics.extend(map(_statistics, documents))
     return message
 
 
-def _statistics(one: Document) -> ingest_pb2.UserStatistics:
+def _statistics(one: DocumentRow) -> ingest_pb2.UserStatistics:
     return ingest_pb2.UserStatistics(
         user=one.user or "",
         attempts=one.attempts,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from services.ingest.catalogue import Catalogue, Dataset, Document
+from services.ingest.catalogue import Catalogue
 from services.ingest.store import Store
+from services.ingest.tables import Dataset, DocumentRow
 
 MOST_KEYSTROKES = 500_000
 """Keystrokes from which a part is not let grow further, which keeps memory small."""
@@ -18,10 +19,10 @@ class OpenPart:
         self._catalogue = catalogue
         self._store = store
         self._dataset = dataset
-        self._rows: list[Document] = []
+        self._rows: list[DocumentRow] = []
         self._batches: list[pa.RecordBatch] = []
 
-    def add(self, row: Document, batch: pa.RecordBatch) -> None:
+    def add(self, row: DocumentRow, batch: pa.RecordBatch) -> None:
         """Adds a document; closes the part when it is large."""
         row.dataset_number = self._dataset.number
         row.part = self._rows[0].part if self._rows else row.number

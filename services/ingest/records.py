@@ -12,8 +12,8 @@ import pyarrow as pa
 from keyprint import attempts
 from keyprint.attempts import UNKNOWN_TIME
 from keyprint.moments import moment_at
-from services.ingest.catalogue import Dataset
 from services.ingest.store import Store
+from services.ingest.tables import Dataset
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Files of the ingest service: the download cache, and each dataset's Parquet parts.
 
-    documents/<digest of URL>         a document as downloaded, decompressed, after a line of what its server said of it
-    uploads/<anything>/               documents that are just being sent
+    documents/                        documents as they were downloaded: `Cache`
+    uploads/                          documents that callers sent: `Inbox`
     datasets/<id>/part-00000.parquet  the attempts of whole documents in order, named by the number of the first one
     datasets/<id>/marks.parquet       of every attempt whether it repeats another and whether its user is enrolled
 
@@ -10,27 +10,23 @@ A file appears whole or not at all.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from hashlib import sha256
-from itertools import chain, groupby
+from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from keyprint.attempts import SCHEMA, Flags
-from services.ingest.catalogue import Document
-from services.ingest.fetch import Content
+from services.ingest.cache import MOST_BYTES, Cache
+from services.ingest.catalogue import InUse
+from services.ingest.inbox import Inbox
+from services.ingest.tables import DocumentRow
 
 BATCH_ROWS = 8192
 BATCH_BYTES = 4 * 2**20
@@ -44,47 +40,30 @@ _MARKS = pa.schema([("duplicate", pa.bool_()), ("enrolled", pa.bool_())])
 
 
 class Store:
-    """The files below one directory."""
+    """The files below one directory.
 
-    def __init__(self, directory: Path) -> None:
-        self._documents = directory / "documents"
+    Attributes:
+        cache: what was downloaded.
+        inbox: what was sent.
+    """
+
+    def __init__(self, directory: Path, cache_bytes: int = MOST_BYTES) -> None:
+        """Takes up what there is in `directory`, whose cache may hold so many bytes."""
+        self.cache = Cache(directory / "documents", cache_bytes)
+        self.inbox = Inbox(directory / "uploads")
         self._datasets = directory / "datasets"
-        self._uploads = directory / "uploads"
-        # What is in there was being sent when a process died.
-        shutil.rmtree(self._uploads, ignore_errors=True)
-        for one in (self._documents, self._datasets, self._uploads):
-            one.mkdir(parents=True, exist_ok=True)
-        # And what was being written.
-        for left in chain(self._documents.glob(".*"), self._datasets.glob("*/.*")):
+        self._datasets.mkdir(parents=True, exist_ok=True)
+        # What was being written when a process died.
+        for left in self._datasets.glob("*/.*"):
             left.unlink()
 
-    def cached(self, url: str) -> Content | None:
-        """The document at `url` as it was downloaded; None if it was not."""
-        try:
-            about, _, content = self._document(url).read_bytes().partition(b"\n")
-        except FileNotFoundError:
-            return None
-        return Content(content, **json.loads(about))
-
-    def cache(self, url: str, download: Content) -> None:
-        """Keeps a download."""
-        path = self._document(url)
-        about = json.dumps({"etag": download.etag, "last_modified": download.last_modified, "url": download.url})
-        fresh = _beside(path)
-        with fresh.open("wb") as file:
-            file.write(about.encode() + b"\n")
-            file.write(download.content)
-        fresh.replace(path)
-
-    def forget(self, url: str) -> None:
-        """Drops a download."""
-        self._document(url).unlink(missing_ok=True)
-
-    @contextmanager
-    def receiving(self) -> Iterator[Path]:
-        """An empty directory for documents that are being sent, gone when the context ends."""
-        with tempfile.TemporaryDirectory(dir=self._uploads) as folder:
-            yield Path(folder)
+    def sweep(self, used: InUse) -> None:
+        """Deletes what a crash left: files that nothing in the catalogue stands for."""
+        for folder in self._datasets.iterdir():
+            if folder.name not in used.datasets:
+                shutil.rmtree(folder)
+        self.cache.sweep(used.sources)
+        self.inbox.sweep(used.reading)
 
     def copy_parts(self, source: str, target: str, parts: Sequence[int]) -> None:
         """Gives a dataset some parts of another."""
@@ -107,7 +86,7 @@ class Store:
         """The attempts of a part; `duplicate` and `enrolled` are not filled in."""
         return pq.read_table(self._part(dataset, part), columns=columns)
 
-    def read_documents(self, dataset: str, documents: Sequence[Document]) -> Iterator[tuple[Document, pa.Table]]:
+    def read_documents(self, dataset: str, documents: Sequence[DocumentRow]) -> Iterator[tuple[DocumentRow, pa.Table]]:
         """Each document's attempts, likewise; `documents` must be in order and hold all of a part or nothing."""
         for part, together in groupby(documents, attrgetter("part")):
             table, first = self.read_part(dataset, part), 0
@@ -138,9 +117,6 @@ class Store:
     def delete(self, dataset: str) -> None:
         """Deletes a dataset's files."""
         shutil.rmtree(self._datasets / dataset, ignore_errors=True)
-
-    def _document(self, url: str) -> Path:
-        return self._documents / sha256(url.encode()).hexdigest()
 
     def _part(self, dataset: str, part: int) -> Path:
         return self._datasets / dataset / f"part-{part:05d}.parquet"
@@ -175,29 +151,6 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
 
 
-def parts_of(documents: Sequence[Document]) -> list[int]:
+def parts_of(documents: Sequence[DocumentRow]) -> list[int]:
     """The parts that documents lie in, in order."""
     return sorted({document.part for document in documents})
-
-
-def find_duplicates(user: npt.NDArray[np.int64], ids: npt.NDArray[np.bytes_]) -> Flags:
-    """bool[n]: which attempts repeat another's timing exactly.
-
-    Within one user the first of equal attempts is none; across users, where nobody can say whose it is, all are.
-
-    Args:
-        user: int64[n], who typed each attempt, by any number.
-        ids: bytes[n], their attempt ids.
-    """
-    if not len(ids):
-        return np.zeros(0, np.bool_)
-    _, same, counts = np.unique(ids, return_inverse=True, return_counts=True)
-    # Equal ones side by side, in their order.
-    order = np.argsort(same, kind="stable")
-    starts = np.cumsum(counts) - counts
-    shared = np.minimum.reduceat(user[order], starts) != np.maximum.reduceat(user[order], starts)
-    first = np.zeros(len(ids), np.bool_)
-    first[starts] = True
-    duplicate = np.zeros(len(ids), np.bool_)
-    duplicate[order] = np.repeat(shared, counts) | ~first
-    return duplicate

@@ -2,34 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 from keyprint.errors import FailedPrecondition, InvalidArgument
-from services.ingest.catalogue import Catalogue, Dataset
-from services.ingest.download import UPLOAD
-from services.ingest.fetch import Content
+from services.ingest.catalogue import Catalogue, Link
+from services.ingest.fetch import FetchLimits
 from services.ingest.gunzip import unzipped
 from services.ingest.importer import ImportLimits
+from services.ingest.inbox import UPLOAD
+from services.ingest.intime import Sent, in_time
 from services.ingest.parse import parse_document
 from services.ingest.store import Store
+from services.ingest.tables import Dataset
+
+_SHOWN = 200
+"""Characters of a file's name that are shown."""
 
 
 class Uploads:
     """Receives documents and opens imports of them; a refused upload leaves nothing."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, document_bytes: int, limits: ImportLimits) -> None:
-        """Takes documents of up to `document_bytes` each, decompressed or not, within `limits`."""
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        store: Store,
+        document_bytes: int,
+        limits: ImportLimits,
+        idle_seconds: float = FetchLimits.read_seconds,
+    ) -> None:
+        """Takes documents of up to `document_bytes` each, decompressed or not, within `limits`.
+
+        Who sends nothing for `idle_seconds` is sent away.
+        """
         self._catalogue = catalogue
         self._store = store
         self._document_bytes = document_bytes
         self._limits = limits
+        self._idle_seconds = idle_seconds
+
+    def in_time(self, sent: Iterator[Sent]) -> Generator[Sent, None, None]:
+        """What a caller sends, until that takes too long.
+
+        Raises:
+            DeadlineExceeded: it does.
+        """
+        return in_time(sent, self._idle_seconds, self._limits.seconds)
 
     def receive(
         self, pieces: Iterable[tuple[str, bytes]], phrase: str, min_attempts: int, base: Dataset | None
-    ) -> tuple[Dataset, bool]:
-        """The dataset of these documents, and whether an import of it has to be started.
+    ) -> Dataset:
+        """The dataset of these documents; if it is IMPORTING, somebody has to work on it.
 
         The same documents in the same order after the same base are the same source.
 
@@ -48,18 +72,20 @@ class Uploads:
                 "OTHER_PHRASE", f"The base dataset has {base.phrase!r}, so what is added must have it too.", "phrase"
             )
         before = len(base.documents) if base else 0
-        with self._store.receiving() as folder:
-            digests = list(self._keep(self._documents(pieces), folder))
-            if not digests:
+        with self._store.inbox.receiving() as folder:
+            kept = list(self._keep(self._documents(pieces), folder, before))
+            if not kept:
                 raise InvalidArgument("FILES_MISSING", "An upload needs at least one document.", "files")
-            for digest in digests:
-                self._store.cache(UPLOAD + digest, Content((folder / digest).read_bytes()))
-        source = sha256("\n".join([base.fingerprint if base else "", *digests]).encode()).hexdigest()
-        url = UPLOAD + source
-        urls = [UPLOAD + digest for digest in digests]
-        return self._catalogue.open_import(
-            url, url, phrase, min_attempts, base=base.id if base else None, sources=urls, first=before
-        )
+            digests = [digest for _, digest in kept]
+            url = UPLOAD + sha256("\n".join([base.fingerprint if base else "", *digests]).encode()).hexdigest()
+            links = [Link(number, f"{url}/{number}", name) for number, (name, _) in enumerate(kept, before)]
+            with self._store.inbox.keeping(folder, url):
+                dataset = self._catalogue.open_import(
+                    url, url, phrase, min_attempts, base=base.id if base else None, links=links
+                )
+        # Nobody reads them again if the dataset was there already.
+        self._store.inbox.release(url, self._catalogue.is_reading)
+        return dataset
 
     def _documents(self, pieces: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
         """Name and whole content of each document."""
@@ -73,29 +99,29 @@ class Uploads:
             content += piece
             if len(content) > self._document_bytes:
                 raise InvalidArgument(
-                    "LIMIT_EXCEEDED", f"{name[:200]!r} is larger than {self._document_bytes:,} bytes.", "files"
+                    "LIMIT_EXCEEDED", f"{name[:_SHOWN]!r} is larger than {self._document_bytes:,} bytes.", "files"
                 )
         if begun:
             yield name, bytes(content)
 
-    def _keep(self, documents: Iterable[tuple[str, bytes]], folder: Path) -> Iterator[str]:
-        """Checks documents and puts each into `folder` under its digest, which it gives."""
+    def _keep(self, documents: Iterable[tuple[str, bytes]], folder: Path, before: int) -> Iterator[tuple[str, str]]:
+        """Checks documents, puts each into `folder` by its number, and gives its name and digest."""
         size = 0
-        for number, (name, received) in enumerate(documents, 1):
-            if number > self._limits.documents:
+        for number, (sent_as, received) in enumerate(documents, 1):
+            if before + number > self._limits.documents:
                 raise InvalidArgument(
-                    "LIMIT_EXCEEDED", f"An upload has at most {self._limits.documents:,} documents.", "files"
+                    "LIMIT_EXCEEDED", f"A dataset has at most {self._limits.documents:,} documents.", "files"
                 )
+            name = sent_as[:_SHOWN] or f"document {number}"
             try:
                 content = unzipped(received, self._document_bytes)
                 parse_document(content, self._limits.document_attempts)
             except InvalidArgument as error:
-                raise InvalidArgument(error.reason, f"{name[:200]!r}: {error.message}", "files") from None
+                raise InvalidArgument(error.reason, f"{name!r}: {error.message}", "files") from None
             size += len(content)
             if size > self._limits.dataset_bytes:
                 raise InvalidArgument(
                     "LIMIT_EXCEEDED", f"An upload has at most {self._limits.dataset_bytes:,} bytes.", "files"
                 )
-            digest = sha256(content).hexdigest()
-            (folder / digest).write_bytes(content)
-            yield digest
+            (folder / str(before + number - 1)).write_bytes(content)
+            yield name, sha256(content).hexdigest()

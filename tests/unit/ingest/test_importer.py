@@ -6,87 +6,26 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
+from datetime import timedelta
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
-from services.ingest import part
-from services.ingest.catalogue import Catalogue, Dataset
+from services.ingest import importer, part
+from services.ingest.catalogue import Catalogue, Link, now
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer, ImportLimits
+from services.ingest.messages import dataset_message
 from services.ingest.records import read_records
 from services.ingest.store import Store, parts_of
-
-LIMITS = FetchLimits(retries=0, connect_seconds=2, read_seconds=2)
-
-
-class Web(SimpleHTTPRequestHandler):
-    """Serves a directory and remembers what was asked for."""
-
-    asked: list[str]
-
-    def log_message(self, *args: object) -> None:
-        """Says nothing."""
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        super().do_GET()
-
-
-@pytest.fixture
-def web(tmp_path: Path, serve: Callable[..., AbstractContextManager[str]]) -> Iterator[tuple[Path, str]]:
-    folder = tmp_path / "web"
-    folder.mkdir()
-    Web.asked = []
-    with serve(partial(Web, directory=str(folder))) as url:
-        yield folder, f"{url}/"
-
-
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    opened = Catalogue(f"sqlite:///{tmp_path / 'catalogue.db'}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "state")
-
-
-@pytest.fixture
-def run(catalogue: Catalogue, store: Store) -> Callable[..., Dataset]:
-    def imported(
-        url: str,
-        phrase: str = "hi",
-        min_attempts: int = 2,
-        refresh: bool = False,
-        limits: ImportLimits | None = None,
-    ) -> Dataset:
-        importer = Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS), limits)
-        dataset, start = catalogue.open_import(url, url, phrase, min_attempts, refresh)
-        if start:
-            importer.run(dataset.id)
-        return catalogue.get(dataset.id)
-
-    return imported
-
-
-def attempt(text: str, step: int) -> list[dict[str, str]]:
-    return [
-        {"typed_at": f"2024-01-01T00:00:00.{number * step:06d}", "character": one} for number, one in enumerate(text)
-    ]
-
-
-def document(folder: Path, user: str, following: str | None, *steps: int, text: str = "hi") -> None:
-    listed: list[Any] = [attempt(text, step) for step in steps]
-    (folder / f"{user}.json").write_text(json.dumps({"user_label": user, "user_data": listed, "next": following}))
+from services.ingest.tables import Dataset
+from tests.unit.ingest.sources import Web, attempt, document, importer_of
 
 
 def test_a_chain_is_followed_to_its_end(web: tuple[Path, str], run: Callable[..., Dataset], store: Store) -> None:
@@ -186,7 +125,7 @@ def test_an_import_killed_after_any_document_ends_with_the_same_fingerprint(
     document(folder, "bob", "eve.json", 30, 40)
     document(folder, "eve", None, 50, 60)
     undisturbed = run(url + "ada.json")
-    catalogue.delete(undisturbed)
+    catalogue.delete(undisturbed.id)
     write_part, written = Store.write_part, []
 
     def dies(self: Store, dataset: str, number: int, batch: Any) -> None:
@@ -200,10 +139,30 @@ def test_an_import_killed_after_any_document_ends_with_the_same_fingerprint(
     with pytest.raises(KeyboardInterrupt):
         run(url + "ada.json")
     (under_way,) = catalogue.under_way()
-    Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS)).run(under_way.id)
+    importer_of(catalogue, store).run(under_way.id)
     resumed = catalogue.get(under_way.id)
     assert (resumed.state, resumed.fingerprint) == ("READY", undisturbed.fingerprint)
     assert written == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("following", [None, "missing.json"])
+@pytest.mark.parametrize("text", ["hi", "ho"])
+def test_work_on_a_dataset_that_has_ended_changes_nothing(
+    web: tuple[Path, str],
+    run: Callable[..., Dataset],
+    catalogue: Catalogue,
+    store: Store,
+    following: str | None,
+    text: str,
+) -> None:
+    folder, url = web
+    document(folder, "ada", following, 10, 20, text=text)
+    ended = dataset_message(run(url + "ada.json"))
+    importer_of(catalogue, store).run(ended.id)
+    assert dataset_message(catalogue.get(ended.id)) == ended
+    catalogue.delete(ended.id)
+    importer_of(catalogue, store).run(ended.id)
+    assert catalogue.page(None, 10) == []
 
 
 def test_a_cancelled_import_stops_between_documents_and_can_go_on(
@@ -211,19 +170,11 @@ def test_a_cancelled_import_stops_between_documents_and_can_go_on(
 ) -> None:
     folder, url = web
     document(folder, "ada", None, 10, 20)
-    dataset, start = catalogue.open_import(url + "ada.json", url, "hi", 2)
-    assert start
+    dataset = catalogue.open_import(url + "ada.json", url, "hi", 2)
     catalogue.ask_to_cancel(dataset.id)
-    Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS)).run(dataset.id)
+    importer_of(catalogue, store).run(dataset.id)
     assert catalogue.get(dataset.id).state == "CANCELLED"
     assert run(url + "ada.json").state == "READY"
-
-
-def test_two_callers_at_once_share_one_import(catalogue: Catalogue) -> None:
-    first, starts = catalogue.open_import("u", "u", "hi", 2)
-    second, starts_too = catalogue.open_import("u", "u", "hi", 2)
-    assert first.id == second.id
-    assert [starts, starts_too] == [True, False]
 
 
 def test_small_documents_share_a_part_and_large_ones_do_not(
@@ -280,6 +231,43 @@ def test_a_list_with_a_dead_link_goes_on_there(web: tuple[Path, str], run: Calla
     assert (mended.id, mended.state) == (broken.id, "READY")
     assert [row.user for row in mended.documents] == ["ada", "bob", "cat"]
     assert Web.asked.count("/ada.json") == 1
+
+
+def test_a_redirected_list_names_what_is_beside_it_where_it_really_is(
+    run: Callable[..., Dataset], moved: tuple[Path, str]
+) -> None:
+    folder, url = moved
+    document(folder / "new", "ada", None, 10, 20)
+    (folder / "new" / "list").write_text('["ada.json"]')
+    dataset = run(url + "old/list")
+    assert (dataset.state, [row.url for row in dataset.documents]) == ("READY", [url + "new/ada.json"])
+
+
+@pytest.mark.parametrize("separator", [", ", "\n"])
+@pytest.mark.parametrize("beyond", [1, 1000])
+def test_a_list_of_too_many_is_refused_before_anything_is_fetched(
+    web: tuple[Path, str], run: Callable[..., Dataset], catalogue: Catalogue, separator: str, beyond: int
+) -> None:
+    folder, url = web
+    names = separator.join(f'"{number}.json"' for number in range(3 + beyond))
+    (folder / "list").write_text(names if separator == "\n" else f"[{names}]")
+    dataset = run(url + "list", limits=ImportLimits(documents=3))
+    assert (dataset.state, dataset.error_reason) == ("FAILED", "LIMIT_EXCEEDED")
+    assert "lists more than 3 documents" in dataset.error_message
+    assert Web.asked == ["/list"]
+    assert catalogue.links(dataset) == []
+
+
+def test_a_long_list_is_noted_in_one_statement(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = catalogue.open_import("u", "u", "hi", 2)
+    links = [Link(number, f"https://example.org/{number}") for number in range(5_000)]
+    executed = []
+    monkeypatch.setattr(Session, "execute", lambda *words: executed.append(words))
+    catalogue.add_links(dataset, links)
+    assert len(executed) == 1
+    monkeypatch.undo()
+    catalogue.add_links(dataset, links)
+    assert catalogue.links(dataset) == links
 
 
 @pytest.mark.parametrize(
@@ -343,12 +331,132 @@ def test_what_stood_for_a_dataset_goes_with_it(
     document(folder, "ada", None, 10, 20)
     first = run(url + "ada.json")
     run(url + "ada.json", refresh=True)
-    catalogue.delete(first)
+    catalogue.delete(first.id)
     assert catalogue.page(None, 10) == []
     assert run(url + "ada.json").id != first.id
 
 
+def test_a_refresh_asks_also_for_a_phrase_that_nobody_asked_for_before(
+    web: tuple[Path, str], run: Callable[..., Dataset]
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20, text="ho")
+    run(url + "ada.json", "hi")
+    document(folder, "ada", None, 10, 20, 30, text="ho")
+    os.utime(folder / "ada.json", (time.time() + 5, time.time() + 5))
+    assert run(url + "ada.json", "ho", refresh=True).documents[0].attempts == 3
+
+
+def test_what_failed_is_asked_for_again(web: tuple[Path, str], run: Callable[..., Dataset]) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20, text="ho")
+    assert run(url + "ada.json").error_reason == "NO_VALID_ATTEMPTS"
+    document(folder, "ada", None, 10, 20)
+    os.utime(folder / "ada.json", (time.time() + 5, time.time() + 5))
+    assert run(url + "ada.json").state == "READY"
+
+
+@pytest.mark.parametrize("left", ["nothing", "half"])
+def test_a_refresh_that_fails_leaves_the_good_dataset_in_its_place(
+    web: tuple[Path, str], run: Callable[..., Dataset], left: str
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    good = run(url + "ada.json")
+    if left == "nothing":
+        (folder / "ada.json").unlink()
+    else:
+        document(folder, "ada", "bob.json", 10, 20)
+        os.utime(folder / "ada.json", (time.time() + 5, time.time() + 5))
+    assert run(url + "ada.json", refresh=True).state == {"nothing": "FAILED", "half": "INCOMPLETE"}[left]
+    again = run(url + "ada.json")
+    assert (again.id, again.state) == (good.id, "READY")
+    document(folder, "ada", None, 10, 20, 30)
+    os.utime(folder / "ada.json", (time.time() + 9, time.time() + 9))
+    renewed = run(url + "ada.json", refresh=True)
+    assert renewed.state == "READY"
+    assert run(url + "ada.json").id == renewed.id != good.id
+
+
+# Downloads
+
+
+def test_what_the_cache_has_is_not_counted_as_downloaded(web: tuple[Path, str], run: Callable[..., Dataset]) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", None, 30, 40)
+    sizes = [(folder / name).stat().st_size for name in ("ada.json", "bob.json")]
+    first, other = run(url + "ada.json"), run(url + "ada.json", min_attempts=1)
+    assert [(row.size, row.downloaded_bytes) for row in first.documents] == [(size, size) for size in sizes]
+    assert [(row.size, row.downloaded_bytes) for row in other.documents] == [(size, 0) for size in sizes]
+    (folder / "bob.json").write_text((folder / "bob.json").read_text() + " ")
+    os.utime(folder / "bob.json", (time.time() + 5, time.time() + 5))
+    fresh = run(url + "ada.json", refresh=True)
+    assert [row.downloaded_bytes for row in fresh.documents] == [0, sizes[1] + 1]
+
+
+def test_two_imports_of_a_source_at_once_download_it_once(
+    catalogue: Catalogue, store: Store, serve: Callable[..., AbstractContextManager[str]], tmp_path: Path
+) -> None:
+    document(tmp_path, "ada", None, 10, 20)
+    body, asked, answer = (tmp_path / "ada.json").read_bytes(), [], threading.Event()
+
+    class Slow(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            answer.wait(20)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+    patient = FetchLimits(retries=0, read_seconds=20)
+    patiently = Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), patient))
+    with serve(Slow) as url:
+        both = [catalogue.open_import(url, url, "hi", least).id for least in (1, 2)]
+        running = [threading.Thread(target=patiently.run, args=(dataset,)) for dataset in both]
+        for one in running:
+            one.start()
+        # Each has said what it waits for.
+        while not all(catalogue.get(dataset).current_document == url for dataset in both):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        answer.set()
+        for one in running:
+            one.join(20)
+    assert len(asked) == 1
+    assert [catalogue.get(dataset).state for dataset in both] == ["READY", "READY"]
+
+
 # Limits
+
+
+def test_the_time_of_a_run_goes_on_while_nobody_works_on_it(
+    web: tuple[Path, str],
+    run: Callable[..., Dataset],
+    catalogue: Catalogue,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    hour = ImportLimits(seconds=3600)
+    monkeypatch.setattr(Store, "write_part", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(url + "ada.json", limits=hour)
+    monkeypatch.undo()
+    (under_way,) = catalogue.under_way()
+    monkeypatch.setattr(importer, "now", lambda: now() + timedelta(hours=2))
+    importer_of(catalogue, store, hour).run(under_way.id)
+    ended = catalogue.get(under_way.id)
+    assert (ended.state, ended.error_reason) == ("FAILED", "LIMIT_EXCEEDED")
+    monkeypatch.undo()
+    # A new run has its own time.
+    assert run(url + "ada.json", limits=hour).state == "READY"
+
+
+def killed(*_: object) -> None:
+    """The process is gone."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
@@ -390,10 +498,10 @@ def test_a_cancelled_import_does_not_wait_for_a_slow_server(
             answer.wait(20)
 
     patient = FetchLimits(retries=0, read_seconds=20)
-    importer = Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), patient))
+    patiently = Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), patient))
     with serve(Slow) as url:
-        dataset, _ = catalogue.open_import(url, url, "hi", 2)
-        running = threading.Thread(target=importer.run, args=(dataset.id,))
+        dataset = catalogue.open_import(url, url, "hi", 2)
+        running = threading.Thread(target=patiently.run, args=(dataset.id,))
         running.start()
         asked.wait(10)
         catalogue.ask_to_cancel(dataset.id)
@@ -427,15 +535,31 @@ def test_a_chain_goes_on_after_a_document_that_is_only_nearly_json(
     assert [row.user for row in dataset.documents] == ["ada", "bob"]
 
 
-def test_a_next_that_is_no_url_keeps_the_document_that_names_it(
+def test_a_next_that_is_no_url_keeps_the_document_that_names_it_however_often_it_is_asked_for(
     web: tuple[Path, str], run: Callable[..., Dataset]
 ) -> None:
     folder, url = web
     document(folder, "ada", "http://[::1", 10, 20)
-    dataset = run(url + "ada.json")
-    assert (dataset.state, dataset.error_reason) == ("INCOMPLETE", "URL_INVALID")
-    assert "ada.json" in dataset.error_message
-    assert [row.user for row in dataset.documents] == ["ada"]
+    for _ in range(3):
+        dataset = run(url + "ada.json")
+        assert (dataset.state, dataset.error_reason) == ("INCOMPLETE", "URL_INVALID")
+        assert "ada.json" in dataset.error_message
+        assert [row.user for row in dataset.documents] == ["ada"]
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", None, 30, 40)
+    os.utime(folder / "ada.json", (time.time() + 5, time.time() + 5))
+    mended = run(url + "ada.json", refresh=True)
+    assert (mended.state, [row.user for row in mended.documents]) == ("READY", ["ada", "bob"])
+
+
+def test_a_redirected_chain_goes_on_where_its_document_really_is_after_a_pause(
+    catalogue: Catalogue, store: Store, run: Callable[..., Dataset], moved: tuple[Path, str]
+) -> None:
+    folder, url = moved
+    document(folder / "new", "ada", "bob.json", 10, 20)
+    assert run(url + "old/ada.json").error_reason == "DOCUMENT_NOT_FOUND"
+    document(folder / "new", "bob", None, 30, 40)
+    assert run(url + "old/ada.json").state == "READY"
 
 
 def test_a_second_document_of_a_user_that_was_mended_is_read_then(
@@ -495,20 +619,6 @@ def test_an_import_that_cannot_be_ended_fails_and_can_be_started_again(
         failed = run(url + "ada.json")
     assert (failed.state, failed.error_reason) == ("FAILED", "INTERNAL")
     assert run(url + "ada.json").state == "READY"
-
-
-def test_a_deleted_dataset_takes_its_downloads_with_it_unless_another_was_read_from_them(
-    web: tuple[Path, str], run: Callable[..., Dataset], catalogue: Catalogue, store: Store
-) -> None:
-    folder, url = web
-    document(folder, "ada", "bob.json", 10, 20)
-    document(folder, "bob", None, 30, 40)
-    whole, half = run(url + "ada.json"), run(url + "bob.json")
-    for link in catalogue.delete(whole):
-        store.forget(link)
-    assert store.cached(url + "ada.json") is None
-    assert store.cached(url + "bob.json") is not None
-    assert catalogue.delete(half) == [url + "bob.json"]
 
 
 @pytest.mark.parametrize("typed_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])

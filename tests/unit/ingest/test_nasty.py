@@ -57,7 +57,7 @@ def test_an_odd_attempt_leaves_its_neighbours_alone(name: str) -> None:
 @pytest.mark.parametrize("name", ANYTHING)
 def test_anything_is_read_or_refused_in_words(name: str) -> None:
     content = ANYTHING[name]
-    assert refusal(lambda: listed(content, "http://127.0.0.1/list")) in ("", "URL_INVALID", *REASONS)
+    assert refusal(lambda: listed(content, "http://127.0.0.1/list", 100)) in ("", "URL_INVALID", *REASONS)
     assert refusal(lambda: look_at(parse_document(content))) in ("", *REASONS)
 
 
@@ -68,12 +68,11 @@ def test_a_refused_document_leaves_no_trace_and_the_next_one_is_read(tmp_path: P
     for number, content in enumerate(ANYTHING.values()):
         before = {path for path in (tmp_path / "state").rglob("*") if path.is_file()}
         try:
-            dataset, start = uploads.receive([("nasty.json", content)], PHRASE, 1, None)
+            dataset = uploads.receive([("nasty.json", content)], PHRASE, 1, None)
         except InvalidArgument:
             assert {path for path in (tmp_path / "state").rglob("*") if path.is_file()} == before, number
             continue
-        if start:
-            importer.run(dataset.id)
+        importer.run(dataset.id)
         ended = catalogue.get(dataset.id)
         assert ended.state in ("READY", "FAILED"), number
         # A dataset that came to nothing has nothing on disk.

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from keyprint import attempts
-from services.ingest.catalogue import Dataset, Document
 from services.ingest.parse import parse_document, to_batch
 from services.ingest.store import Store
 from services.ingest.summary import Summary, summarize
+from services.ingest.tables import Dataset, DocumentRow
 
 PHRASE = "abc"
 
@@ -39,7 +39,7 @@ def summary(tmp_path: Path, *documents: tuple[str | None, list[Any]]) -> Summary
         document = parse_document(json.dumps(content).encode())
         batch = to_batch(document, attempts.judge(document.keystrokes, PHRASE), 0)
         store.write_part("ds_1", number, [batch])
-        rows.append(Document(number=number, part=number, user=user, attempts=batch.num_rows))
+        rows.append(DocumentRow(number=number, part=number, user=user, attempts=batch.num_rows))
     return summarize(store, Dataset(id="ds_1", phrase=PHRASE, documents=rows))
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError
-from services.ingest.catalogue import Catalogue, Dataset
+from services.ingest.catalogue import Catalogue
 from services.ingest.importer import Importer, ImportLimits
 from services.ingest.store import Store
+from services.ingest.tables import IMPORTING, Dataset
 from services.ingest.upload import Uploads
 
 MOST = 5_000
@@ -43,8 +44,8 @@ def upload(catalogue: Catalogue, state: Path) -> Upload:
     def send(*documents: bytes | tuple[str, bytes], base: Dataset | None = None, phrase: str = "hi") -> Dataset:
         named = [one if isinstance(one, tuple) else (f"{number}.json", one) for number, one in enumerate(documents)]
         uploads = Uploads(catalogue, store, MOST, limits)
-        dataset, start = uploads.receive(named, phrase, 1, base)
-        if start:
+        dataset = uploads.receive(named, phrase, 1, base)
+        if dataset.state == IMPORTING:
             Importer(catalogue, store, nowhere, limits).run(dataset.id)
         return catalogue.get(dataset.id)
 
@@ -95,6 +96,73 @@ def test_a_second_document_of_a_user_is_told(upload: Upload) -> None:
     base = upload(document("ada", 10, 20))
     more = upload(document("ada", 30), base=base)
     assert (more.state, more.error_reason) == ("INCOMPLETE", "DUPLICATE_USER")
+
+
+@pytest.mark.parametrize("name", ["b.json", ""])
+def test_a_wrong_document_is_named_as_it_was_sent(upload: Upload, name: str) -> None:
+    ada = document("ada", 10, 20)
+    twice = upload(("a.json", ada), (name, ada))
+    assert (twice.state, twice.error_reason, twice.error_field) == ("INCOMPLETE", "DUPLICATE_USER", "files")
+    assert twice.error_message == f"{name or 'document 2'!r} is a second document of user 'ada'."
+    mixed = upload(("a.json", ada), (name, document(None, 30)))
+    assert (mixed.error_reason, mixed.error_field) == ("NOT_A_DOCUMENT", "files")
+    assert repr(name or "document 2") in mixed.error_message
+
+
+def test_the_same_attempts_sent_twice_are_copies(upload: Upload) -> None:
+    dataset = upload(document(None, 10, 20), document(None, 10, 20))
+    assert (dataset.state, [row.duplicate_attempts for row in dataset.documents]) == ("READY", [0, 2])
+
+
+def test_what_was_sent_counts_as_received_and_what_its_base_has_does_not(upload: Upload) -> None:
+    ada, bob = document("ada", 10, 20), document("bob", 30)
+    base = upload(ada)
+    assert [row.downloaded_bytes for row in base.documents] == [len(ada)]
+    more = upload(bob, base=base)
+    assert [(row.size, row.downloaded_bytes) for row in more.documents] == [(len(ada), 0), (len(bob), len(bob))]
+
+
+def test_what_another_upload_waits_for_outlives_errors_deletions_and_endings(catalogue: Catalogue, state: Path) -> None:
+    store = Store(state)
+    uploads = Uploads(catalogue, store, MOST, ImportLimits())
+    importer = Importer(catalogue, store, lambda: pytest.fail("an upload fetches nothing"))
+    ada = document("ada", 10, 20)
+    wrong = uploads.receive([("a.json", ada), ("b.json", ada)], "hi", 1, None)
+    waiting = uploads.receive([("a.json", ada)], "hi", 1, None)
+    other = uploads.receive([("a.json", ada)], "hi", 2, None)
+    importer.run(wrong.id)
+    assert catalogue.get(wrong.id).error_reason == "DUPLICATE_USER"
+    catalogue.delete(wrong.id)
+
+    def pieces() -> Iterator[tuple[str, bytes]]:
+        yield "a.json", ada
+        importer.run(waiting.id)
+        catalogue.delete(waiting.id)
+        yield "b.json", document("bob", 30)
+
+    late = uploads.receive(pieces(), "hi", 1, None)
+    for dataset in (other, late):
+        importer.run(dataset.id)
+        assert catalogue.get(dataset.id).state == "READY"
+    # Nobody needs them any more.
+    assert list((state / "uploads").iterdir()) == []
+
+
+def test_a_restart_keeps_what_was_sent_for_imports_that_are_under_way(catalogue: Catalogue, state: Path) -> None:
+    store = Store(state)
+    dataset = Uploads(catalogue, store, MOST, ImportLimits()).receive(
+        [("a.json", document("ada", 10, 20))], "hi", 1, None
+    )
+    for name in ("0" * 64, ".sending"):
+        (state / "uploads" / name).mkdir()
+        (state / "uploads" / name / "0").write_bytes(b"{}")
+    (state / "datasets" / "ds_gone").mkdir()
+    again = Store(state)
+    again.sweep(catalogue.in_use())
+    Importer(catalogue, again, lambda: pytest.fail("an upload fetches nothing")).run(dataset.id)
+    assert catalogue.get(dataset.id).state == "READY"
+    assert list((state / "uploads").iterdir()) == []
+    assert [path.name for path in (state / "datasets").iterdir()] == [dataset.id]
 
 
 def test_what_is_added_must_have_the_phrase_of_the_base(upload: Upload) -> None:

@@ -1,0 +1,47 @@
+"""Sources of typing for tests: documents in a folder, served and counted."""
+
+from __future__ import annotations
+
+import json
+from http.server import SimpleHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from services.ingest.catalogue import Catalogue
+from services.ingest.fetch import Fetcher, FetchLimits
+from services.ingest.guard import Guard
+from services.ingest.importer import Importer, ImportLimits
+from services.ingest.store import Store
+
+LIMITS = FetchLimits(retries=0, connect_seconds=2, read_seconds=2)
+
+
+class Web(SimpleHTTPRequestHandler):
+    """Serves a directory and remembers what was asked for."""
+
+    asked: list[str]
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing."""
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        super().do_GET()
+
+
+def importer_of(catalogue: Catalogue, store: Store, limits: ImportLimits | None = None) -> Importer:
+    """An importer that reaches the tests' own servers."""
+    return Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS), limits)
+
+
+def attempt(text: str, step: int) -> list[dict[str, str]]:
+    """An even attempt, with so many µs between keys."""
+    return [
+        {"typed_at": f"2024-01-01T00:00:00.{number * step:06d}", "character": one} for number, one in enumerate(text)
+    ]
+
+
+def document(folder: Path, user: str, following: str | None, *steps: int, text: str = "hi") -> None:
+    """Writes a document of a user with an attempt of each step."""
+    listed: list[Any] = [attempt(text, step) for step in steps]
+    (folder / f"{user}.json").write_text(json.dumps({"user_label": user, "user_data": listed, "next": following}))

@@ -1,0 +1,234 @@
+"""What callers may do to datasets, and what becomes of them when something gets in between."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from keyprint.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
+from services.ingest.catalogue import Catalogue
+from services.ingest.datasets import Datasets, Header, Piece
+from services.ingest.importer import ImportLimits
+from services.ingest.messages import dataset_message
+from services.ingest.store import Store
+from services.ingest.tables import CANCELLED, CANCELLING, IMPORTING, INCOMPLETE
+from services.ingest.upload import Uploads
+from tests.unit.ingest.sources import Web, document, importer_of
+
+
+class Line:
+    """A queue that remembers what came, and works on it when it is told to."""
+
+    def __init__(self, work: Callable[[str], None]) -> None:
+        self.put_in: list[tuple[str, int]] = []
+        self.broken = False
+        self._work = work
+
+    def put(self, thing: str, run: int = 1) -> None:
+        if self.broken:
+            raise OSError("The queue is gone.")
+        self.put_in.append((thing, run))
+
+    def work(self) -> None:
+        """Does the newest."""
+        self._work(self.put_in[-1][0])
+
+
+@pytest.fixture
+def line(catalogue: Catalogue, store: Store) -> Line:
+    return Line(importer_of(catalogue, store).run)
+
+
+@pytest.fixture
+def datasets(catalogue: Catalogue, store: Store, line: Line) -> Datasets:
+    return Datasets(catalogue, store, Uploads(catalogue, store, 10_000, ImportLimits(), 0.1), line)
+
+
+def files(tmp_path: Path) -> list[Path]:
+    """Every file of the store."""
+    return [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+
+
+def test_callers_at_once_share_one_import(datasets: Datasets, line: Line) -> None:
+    first, second = (datasets.create("http://127.0.0.1/a", "hi", 2, False) for _ in range(2))
+    assert first.id == second.id
+    # The queue takes the same run once.
+    assert set(line.put_in) == {(first.id, 1)}
+
+
+def test_an_import_that_did_not_reach_the_queue_gets_there_when_it_is_asked_for_again(
+    datasets: Datasets, line: Line, web: tuple[Path, str], catalogue: Catalogue
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    line.broken = True
+    with pytest.raises(OSError, match="queue"):
+        datasets.create(url + "ada.json", "hi", 2, False)
+    line.broken = False
+    dataset = datasets.create(url + "ada.json", "hi", 2, False)
+    assert dataset.state == IMPORTING
+    line.work()
+    assert catalogue.get(dataset.id).state == "READY"
+    assert datasets.create(url + "ada.json", "hi", 2, False).state == "READY"
+    assert len(line.put_in) == 1
+
+
+@pytest.mark.parametrize("end", ["whole", "dead link", "no document", "other phrase", "cancelled"])
+def test_a_deleted_dataset_leaves_nothing_however_it_ended(
+    datasets: Datasets, line: Line, web: tuple[Path, str], catalogue: Catalogue, tmp_path: Path, end: str
+) -> None:
+    folder, url = web
+    following = {"whole": None, "dead link": "gone.json"}.get(end, "bob.json")
+    document(folder, "ada", following, 10, 20)
+    (folder / "bob.json").write_text("[")
+    dataset = datasets.create(url + "ada.json", "ho" if end == "other phrase" else "hi", 2, False)
+    if end == "cancelled":
+        datasets.cancel(dataset.id)
+    line.work()
+    assert catalogue.get(dataset.id).state not in (IMPORTING, CANCELLING)
+    datasets.delete(dataset.id)
+    assert files(tmp_path) == []
+    with pytest.raises(NotFound):
+        datasets.delete(dataset.id)
+
+
+def test_a_document_that_was_fetched_ahead_of_an_end_goes_with_its_dataset(
+    datasets: Datasets,
+    line: Line,
+    catalogue: Catalogue,
+    tmp_path: Path,
+    serve: Callable[..., AbstractContextManager[str]],
+) -> None:
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", None, 30, 40)
+    asked, answer, answered = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Web):
+        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            if self.path == "/bob.json":
+                asked.set()
+                answer.wait(20)
+            super().do_GET()
+            if self.path == "/bob.json":
+                answered.set()
+
+    with serve(partial(Slow, directory=str(folder))) as url:
+        dataset = datasets.create(url + "/ada.json", "hi", 2, False)
+        working = threading.Thread(target=line.work)
+        working.start()
+        assert asked.wait(20)
+        datasets.cancel(dataset.id)
+        working.join(20)
+        assert catalogue.get(dataset.id).state == CANCELLED
+        datasets.delete(dataset.id)
+        answer.set()
+        assert answered.wait(20)
+    for thread in threading.enumerate():
+        if thread.name.startswith("fetch"):
+            thread.join(20)
+    assert files(tmp_path) == []
+
+
+def test_a_deletion_leaves_what_another_dataset_of_the_source_was_read_from(
+    datasets: Datasets, line: Line, web: tuple[Path, str]
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    made = []
+    for least in (1, 2):
+        made.append(datasets.create(url + "ada.json", "hi", least, False))
+        line.work()
+    datasets.delete(made[0].id)
+    datasets.create(url + "ada.json", "hi", 3, False)
+    line.work()
+    assert Web.asked == ["/ada.json"]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_is_being_imported_is_not_deleted(
+    datasets: Datasets, catalogue: Catalogue, cancelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = datasets.create("http://127.0.0.1/a", "hi", 2, False)
+    if cancelled:
+        datasets.cancel(dataset.id)
+    with pytest.raises(FailedPrecondition) as caught:
+        datasets.delete(dataset.id)
+    assert (caught.value.reason, catalogue.get(dataset.id).id) == ("DATASET_NOT_READY", dataset.id)
+
+
+def test_an_import_that_is_started_during_a_deletion_goes_on(
+    datasets: Datasets, line: Line, web: tuple[Path, str], catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    dataset = datasets.create(url + "ada.json", "hi", 2, False)
+    line.work()
+    get = catalogue.get
+
+    def get_and_restart(wanted: str) -> object:
+        found = get(wanted)
+        if found.state == INCOMPLETE:
+            datasets.create(url + "ada.json", "hi", 2, False)
+        return found
+
+    monkeypatch.setattr(catalogue, "get", get_and_restart)
+    with pytest.raises(FailedPrecondition):
+        datasets.delete(dataset.id)
+    assert get(dataset.id).state == IMPORTING
+
+
+def test_the_document_that_is_read_is_told_while_it_is(datasets: Datasets, catalogue: Catalogue) -> None:
+    dataset = datasets.create("http://ann:sesame@127.0.0.1/a?b", "hi", 2, False)
+    catalogue.reading(dataset.id, "http://127.0.0.1/a")
+    assert dataset_message(catalogue.get(dataset.id)).current_document == "http://127.0.0.1/a"
+    catalogue.end(dataset.id, "READY")
+    assert dataset_message(catalogue.get(dataset.id)).current_document == ""
+
+
+@pytest.mark.parametrize("sent", [[], [Piece("a", b"{}")], [Header("hi", 1, ""), Header("hi", 1, "")]])
+def test_an_upload_is_one_header_and_then_pieces(datasets: Datasets, sent: list[Header | Piece]) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        datasets.upload(iter(sent))
+    assert (caught.value.reason, caught.value.field) == ("HEADER_MISSING", "header")
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_an_upload_that_stops_coming_is_given_up_and_leaves_nothing(
+    datasets: Datasets, catalogue: Catalogue, tmp_path: Path, after: int
+) -> None:
+    over = threading.Event()
+
+    def sent() -> Iterator[Header | Piece]:
+        whole: list[Header | Piece] = [Header("hi", 1, ""), Piece("a.json", b"{")]
+        yield from whole[:after]
+        over.wait(20)
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        datasets.upload(sent())
+    over.set()
+    assert (caught.value.reason, caught.value.field) == ("LIMIT_EXCEEDED", "files")
+    assert "sent nothing for 0.1 seconds" in caught.value.message
+    assert catalogue.page(None, 10) == []
+    assert files(tmp_path) == []
+
+
+def test_an_upload_that_drips_is_given_up_at_the_limit_of_an_import(catalogue: Catalogue, store: Store) -> None:
+    over = threading.Event()
+
+    def sent() -> Iterator[Header | Piece]:
+        yield Header("hi", 1, "")
+        while not over.wait(0.01):
+            yield Piece("a.json", b" ")
+
+    limits = ImportLimits(seconds=0.2)
+    datasets = Datasets(catalogue, store, Uploads(catalogue, store, 10_000, limits, 20.0), Line(print))
+    with pytest.raises(DeadlineExceeded, match=r"takes longer than 0\.2 seconds"):
+        datasets.upload(sent())
+    over.set()
