@@ -173,7 +173,8 @@ def records(
             for name in ("hold_ms", "press_to_press_ms", "flight_ms")
         ]
         at = one.typed_at.ToDatetime().isoformat(sep=" ")
-        add_row(table, one.user, at, one.character, one.character_index, *times, one.reason)
+        reason = "DUPLICATE" if one.duplicate else one.reason
+        add_row(table, one.user, at, one.character, one.character_index, *times, reason)
     output().print(table)
 
 

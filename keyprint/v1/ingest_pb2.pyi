@@ -653,6 +653,7 @@ class Record(_message.Message):
     FLIGHT_MS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ERASED_FIELD_NUMBER: _builtins.int
+    DUPLICATE_FIELD_NUMBER: _builtins.int
     attempt: _builtins.int
     """Number of the attempt in the dataset, from 0."""
     user: _builtins.str
@@ -685,6 +686,8 @@ class Record(_message.Message):
     """Why the whole attempt is not valid; empty when it is."""
     erased: _builtins.bool
     """Whether a later backspace took this keystroke back, or it is one."""
+    duplicate: _builtins.bool
+    """Whether the whole attempt is valid but repeats another's timing exactly; kept from training."""
     @_builtins.property
     def typed_at(self) -> _timestamp_pb2.Timestamp:
         """Press time, UTC, to the microsecond."""
@@ -709,10 +712,11 @@ class Record(_message.Message):
         flight_ms: _builtins.float | None = ...,
         reason: _builtins.str = ...,
         erased: _builtins.bool = ...,
+        duplicate: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_flight_ms", b"_flight_ms", "_hold_ms", b"_hold_ms", "_press_to_press_ms", b"_press_to_press_ms", "flight_ms", b"flight_ms", "hold_ms", b"hold_ms", "press_to_press_ms", b"press_to_press_ms", "typed_at", b"typed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_flight_ms", b"_flight_ms", "_hold_ms", b"_hold_ms", "_press_to_press_ms", b"_press_to_press_ms", "attempt", b"attempt", "character", b"character", "character_index", b"character_index", "day", b"day", "erased", b"erased", "flight_ms", b"flight_ms", "hold_ms", b"hold_ms", "hour", b"hour", "microsecond", b"microsecond", "minute", b"minute", "month", b"month", "press_to_press_ms", b"press_to_press_ms", "reason", b"reason", "second", b"second", "typed_at", b"typed_at", "user", b"user", "year", b"year"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_flight_ms", b"_flight_ms", "_hold_ms", b"_hold_ms", "_press_to_press_ms", b"_press_to_press_ms", "attempt", b"attempt", "character", b"character", "character_index", b"character_index", "day", b"day", "duplicate", b"duplicate", "erased", b"erased", "flight_ms", b"flight_ms", "hold_ms", b"hold_ms", "hour", b"hour", "microsecond", b"microsecond", "minute", b"minute", "month", b"month", "press_to_press_ms", b"press_to_press_ms", "reason", b"reason", "second", b"second", "typed_at", b"typed_at", "user", b"user", "year", b"year"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__flight_ms: _TypeAlias = _typing.Literal["flight_ms"]  # noqa: Y015
     _WhichOneofArgType__flight_ms: _TypeAlias = _typing.Literal["_flight_ms", b"_flight_ms"]  # noqa: Y015

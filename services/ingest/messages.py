@@ -99,6 +99,7 @@ def record_message(record: Record) -> ingest_pb2.Record:
         flight_ms=record.flight_ms,
         reason=record.reason,
         erased=record.erased,
+        duplicate=record.duplicate,
     )
 
 

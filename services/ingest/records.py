@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from keyprint import attempts
-from keyprint.attempts import UNKNOWN_TIME
+from keyprint.attempts import UNKNOWN_TIME, Flags
 from keyprint.moments import moment_at
 from services.ingest.store import Store
 from services.ingest.tables import Dataset
@@ -30,6 +30,7 @@ class Record:
     flight_ms: float | None
     reason: str
     erased: bool
+    duplicate: bool
 
 
 def read_records(store: Store, dataset: Dataset, first: int, count: int) -> Iterator[Record]:
@@ -43,12 +44,13 @@ def read_records(store: Store, dataset: Dataset, first: int, count: int) -> Iter
             wanted[document.number] = low, high
     parts = {document.part for document in dataset.documents if document.number in wanted}
     near = [document for document in dataset.documents if document.part in parts]
+    duplicate = store.read_duplicates(dataset.id)
     for document, table in store.read_documents(dataset.id, near):
         if document.number in wanted:
-            yield from _of_document(table, dataset.phrase, *wanted[document.number])
+            yield from _of_document(table, duplicate, dataset.phrase, *wanted[document.number])
 
 
-def _of_document(table: pa.Table, phrase: str, low: int, high: int) -> Iterator[Record]:
+def _of_document(table: pa.Table, duplicate: Flags, phrase: str, low: int, high: int) -> Iterator[Record]:
     (batch,) = table.combine_chunks().to_batches()
     keystrokes = attempts.from_batch(batch)
     kept = attempts.judge(keystrokes, phrase).kept
@@ -57,9 +59,10 @@ def _of_document(table: pa.Table, phrase: str, low: int, high: int) -> Iterator[
         row = int(np.searchsorted(keystrokes.offsets, at, side="right")) - 1
         index = at - int(keystrokes.offsets[row])
         pressed, released = int(keystrokes.pressed_at[at]), int(keystrokes.released_at[at])
+        attempt = batch["attempt"][row].as_py()
         before, let_go = int(keystrokes.pressed_at[at - 1]), int(keystrokes.released_at[at - 1])
         yield Record(
-            attempt=batch["attempt"][row].as_py(),
+            attempt=attempt,
             user=batch["user"][row].as_py() or "",
             typed_at=moment_at(pressed),
             character=batch["character"][row][index].as_py(),
@@ -69,4 +72,5 @@ def _of_document(table: pa.Table, phrase: str, low: int, high: int) -> Iterator[
             flight_ms=(pressed - let_go) / 1e3 if index and let_go != UNKNOWN_TIME else None,
             reason=batch["reason"][row].as_py(),
             erased=not kept[at],
+            duplicate=bool(duplicate[attempt]),
         )

@@ -82,6 +82,12 @@ class Store:
         marks = pa.table([pa.array(duplicate), pa.array(enrolled)], schema=_MARKS)
         self._write(self._datasets / dataset / "marks.parquet", marks)
 
+    def read_duplicates(self, dataset: str) -> Flags:
+        """Of every attempt of the dataset whether it is marked as a duplicate: bool[n]."""
+        marks = pq.read_table(self._datasets / dataset / "marks.parquet", schema=_MARKS, columns=["duplicate"])
+        duplicates: Flags = marks["duplicate"].to_numpy()
+        return duplicates
+
     def read_part(self, dataset: str, part: int, columns: list[str] | None = None) -> pa.Table:
         """The attempts of a part; `duplicate` and `enrolled` are not filled in."""
         return pq.read_table(self._part(dataset, part), columns=columns)

@@ -223,6 +223,19 @@ def test_each_user_has_counts_by_reason_of_copies_and_of_warnings(ingest: Stub) 
     assert (dataset.invalid, dataset.warnings) == (first.invalid, first.warnings)
 
 
+def test_the_keystrokes_of_copies_are_marked(ingest: Stub) -> None:
+    eve = [typed("hi", 2000 + step) for step in range(3)]
+    eve.insert(1, eve[0])
+    fay = [typed("hi", 3000), eve[3], typed("ho", 2000)]
+    documents = [json.dumps({"user_label": name, "user_data": data}) for name, data in (("eve", eve), ("fay", fay))]
+    dataset = uploaded(ingest, *(one.encode() for one in documents))
+    records = ingest.ListRecords(ingest_pb2.ListRecordsRequest(dataset=dataset.id)).records
+    # Within one user the first of equal attempts stays, across users none does.
+    assert {one.attempt for one in records if one.duplicate} == {1, 3, 5}
+    later = ingest.ListRecords(ingest_pb2.ListRecordsRequest(dataset=dataset.id, page_size=4, page_token="10")).records
+    assert [one.duplicate for one in later] == [True, True, False, False]
+
+
 def test_documents_can_be_sent_and_added_to(ingest: Stub) -> None:
     base = uploaded(ingest, sent("ada", 30), sent("bob", 20))
     assert (base.state, base.users, base.attempts) == (READY, 2, 50)

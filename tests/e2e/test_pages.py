@@ -198,6 +198,7 @@ def test_people_are_shown_with_reasons_copies_warnings_and_why_not_enrolled(page
     expect(rows.nth(1).locator("th, td")).to_have_text(
         ["ben", re.compile("not enrolled.*3 of 20 attempts"), "3", "3", "0", "", ""]
     )
+    expect(page.locator("#records tbody tr", has_text="DUPLICATE")).to_have_count(len("hi"))
     expect(page.locator("#enrolment")).to_contain_text("left out of training: 1 of 2 people")
 
 

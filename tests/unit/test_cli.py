@@ -76,7 +76,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
     def ListRecords(self, request: ingest_pb2.ListRecordsRequest, context: Context) -> ingest_pb2.ListRecordsResponse:
         rows = [
             ingest_pb2.Record(user="[red]ann", character="B", hold_ms=90.04),
-            ingest_pb2.Record(user="ann", character="[backspace]", character_index=1),
+            ingest_pb2.Record(user="ann", character="[backspace]", character_index=1, duplicate=True),
         ]
         return ingest_pb2.ListRecordsResponse(records=rows[: request.page_size])
 
@@ -408,6 +408,7 @@ def test_records_show_labels_and_keys_as_they_are(services: Services, keyprint: 
     assert "[red]ann" in table
     assert "[backspace]" in table
     assert "90.0" in table
+    assert [("DUPLICATE" in line) for line in table.splitlines() if "ann" in line] == [False, True]
     assert len(json.loads(keyprint("datasets", "records", "ds_1", "--first-n", "1", "--json").out)) == 1
 
 

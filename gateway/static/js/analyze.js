@@ -156,9 +156,11 @@ function showRecords(records) {
       { title: "Flight", cell: (one) => ms(one.flight_ms), number: true },
       ...["year", "month", "day", "hour", "minute", "second", "microsecond"].map((name) => (
         { title: name[0].toUpperCase() + name.slice(1), cell: (one) => one[name], number: true })),
-      { title: "Not valid because", cell: (one) => one.reason },
-    ], records, (one) => `${one.erased ? "erased" : ""} ${one.reason ? "dim" : ""}`));
+      { title: "Left out because", cell: leftOut },
+    ], records, (one) => `${one.erased ? "erased" : ""} ${leftOut(one) ? "dim" : ""}`));
 }
+
+const leftOut = (record) => (record.duplicate ? "DUPLICATE" : record.reason);
 
 const keyName = (character) => ({ " ": "␣", "[backspace]": "⌫" })[character] ?? character;
 
