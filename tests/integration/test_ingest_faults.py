@@ -19,11 +19,11 @@ from typing import Any
 import grpc
 import pytest
 
-from keyprint import simulate
+from keyprint import arrow, simulate
 from keyprint.addresses import free_address
 from keyprint.attempts import DEFAULT_PHRASE
 from keyprint.client import IngestClient
-from keyprint.v1 import ingest_pb2
+from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 from tests.conftest import Serve
 
 pytestmark = pytest.mark.timeout(600)
@@ -270,52 +270,88 @@ def test_the_service_still_does_its_work_after_all_that(ingest: IngestClient, we
     assert State.Name(dataset.state) == "STATE_READY"
 
 
+class Typing(BaseHTTPRequestHandler):
+    """Serves a folder, slowly if asked to, and a list of its documents."""
+
+    folder: Path
+    pause: float
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing."""
+
+    def do_GET(self) -> None:
+        time.sleep(self.pause)
+        name = self.path.strip("/")
+        documents = sorted(self.folder.glob("user_*.json"))
+        body = (
+            json.dumps([one.name for one in documents]).encode()
+            if name == "list"
+            else (self.folder / name).read_bytes()
+        )
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except OSError:
+            return
+
+
+def begin(client: IngestClient, kind: str, url: str, folder: Path) -> str:
+    """Begins one kind of import, and gives the dataset's id."""
+    first, *others = sorted(folder.glob("user_*.json"))
+    if kind == "upload":
+        return client.upload_dataset([(one.name, one.read_bytes()) for one in (first, *others)]).id
+    if kind == "refresh":
+        imported(client, f"{url}/{first.name}", "")
+        return client.create_dataset(f"{url}/{first.name}", refresh=True).id
+    return client.create_dataset(f"{url}/{'list' if kind == 'list' else first.name}").id
+
+
+@pytest.mark.parametrize("kind", ["chain", "list", "upload", "refresh", "ending"])
 def test_an_import_killed_at_any_moment_ends_as_an_undisturbed_one(
-    start: Start, serve: Serve, tmp_path: Path, ingest: IngestClient
+    start: Start, serve: Serve, tmp_path: Path, ingest: IngestClient, kind: str
 ) -> None:
-    """The chain is served slowly, and the service killed with SIGKILL again and again while it is read."""
-    files = tmp_path / "files"
-    first, *_ = simulate.write(files, 12 * KILLS, 20, DEFAULT_PHRASE)
-
-    class Slow(BaseHTTPRequestHandler):
-        pause = 0.0
-
-        def log_message(self, *args: object) -> None:
-            """Says nothing."""
-
-        def do_GET(self) -> None:
-            time.sleep(self.pause)
-            body = (files / self.path.strip("/")).read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            try:
-                self.wfile.write(body)
-            except OSError:
-                return
-
+    """The service is killed with SIGKILL again and again while documents come slowly, or as soon as all are read."""
+    users = 12 * KILLS if kind == "chain" else 20
+    list(simulate.write(tmp_path / "files", users, 20, DEFAULT_PHRASE))
+    Typing.folder, Typing.pause = tmp_path / "files", 0.0
     moments = random.SystemRandom()
     home = tmp_path / "home"
     home.mkdir()
-    with serve(Slow) as url:
-        expected = imported(ingest, f"{url}/{first.name}", "")
-        Slow.pause = 0.25
+    with serve(Typing) as url:
+        *_, expected = ingest.watch_dataset(begin(ingest, kind, url, Typing.folder))
         process, address = start(home)
         with IngestClient(address) as client:
-            dataset = client.create_dataset(f"{url}/{first.name}").id
-        for _ in range(KILLS):
-            time.sleep(moments.uniform(0.0, 0.5))
-            with IngestClient(address) as client:
-                assert State.Name(client.get_dataset(dataset).state) == "STATE_IMPORTING"
+            Typing.pause = 0.0 if kind in ("refresh", "ending", "upload") else 0.25
+            dataset = begin(client, kind, url, Typing.folder)
+            Typing.pause = 0.05 if kind == "refresh" else Typing.pause
+            if kind == "ending":
+                next(seen for seen in client.watch_dataset(dataset) if seen.documents == users)
+        for _ in range(KILLS if kind == "chain" else max(KILLS // 3, 1)):
+            time.sleep(moments.uniform(0.0, 0.05 if kind in ("ending", "upload") else 0.5))
             process.kill()
             process.wait()
             process, address = start(home)
-        Slow.pause = 0.0
+        Typing.pause = 0.0
         with IngestClient(address) as client:
             *_, ended = client.watch_dataset(dataset)
+            # It can be read to the end, and is what its source gives from now on.
+            assert rows(address, ended.id) == expected.attempts
+            again = begin(client, "chain" if kind in ("refresh", "ending") else kind, url, Typing.folder)
+            assert client.get_dataset(again).id == ended.id
     assert State.Name(ended.state) == "STATE_READY"
     assert ended.fingerprint == expected.fingerprint
     assert comparable(ended) == comparable(expected)
+
+
+def rows(address: str, dataset: str) -> int:
+    """How many attempts can be read."""
+    with grpc.insecure_channel(address) as channel:
+        batches = ingest_pb2_grpc.IngestServiceStub(channel).ReadAttempts(
+            ingest_pb2.ReadAttemptsRequest(dataset=dataset)
+        )
+        return sum(arrow.from_ipc(batch.ipc).num_rows for batch in batches)
 
 
 def comparable(dataset: ingest_pb2.Dataset) -> dict[str, Any]:
