@@ -559,7 +559,9 @@ def test_a_redirected_chain_goes_on_where_its_document_really_is_after_a_pause(
     document(folder / "new", "ada", "bob.json", 10, 20)
     assert run(url + "old/ada.json").error_reason == "DOCUMENT_NOT_FOUND"
     document(folder / "new", "bob", None, 30, 40)
-    assert run(url + "old/ada.json").state == "READY"
+    dataset = run(url + "old/ada.json")
+    assert dataset.state == "READY"
+    assert [row.url for row in dataset.documents] == [url + "old/ada.json", url + "new/bob.json"]
 
 
 def test_a_second_document_of_a_user_that_was_mended_is_read_then(
