@@ -9,14 +9,14 @@ import uvicorn
 
 from gateway.app import create_app
 from keyprint.addresses import Address, setting_of
-from keyprint.settings import GatewaySettings
+from keyprint.settings import GatewaySettings, read, run
 
 log = logging.getLogger("gateway")
 
 
 def main() -> None:
     """Serves until SIGTERM or SIGINT."""
-    settings = GatewaySettings()
+    settings = read(GatewaySettings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     address = Address.parse(settings.gateway_listen, setting_of("gateway"))
     config = uvicorn.Config(
@@ -36,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

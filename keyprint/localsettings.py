@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keyprint.addresses import Address, setting_of
-from keyprint.errors import FailedPrecondition
 
 
 @dataclass(frozen=True)
@@ -31,21 +30,15 @@ def read() -> Local:
         FailedPrecondition: a setting is wrong; it is named.
     """
     # Only those who start services need pydantic.
-    from pydantic import ValidationError
-
+    from keyprint import settings as of
     from keyprint.settings import GatewaySettings, InferenceSettings, IngestSettings, TrainingSettings
 
-    try:
-        settings = GatewaySettings()
-        listens = {
-            "ingest": IngestSettings().ingest_listen,
-            "training": TrainingSettings().training_listen,
-            "inference": InferenceSettings().inference_listen,
-            "gateway": settings.gateway_listen,
-        }
-    except ValidationError as error:
-        first = error.errors()[0]
-        setting = "KEYPRINT_" + str(first["loc"][0]).upper()
-        raise FailedPrecondition("SETTING_INVALID", f"{setting}: {first['msg']}.", setting) from None
+    settings = of.read(GatewaySettings)
+    listens = {
+        "ingest": of.read(IngestSettings).ingest_listen,
+        "training": of.read(TrainingSettings).training_listen,
+        "inference": of.read(InferenceSettings).inference_listen,
+        "gateway": settings.gateway_listen,
+    }
     addresses = {part: Address.parse(listen, setting_of(part)) for part, listen in listens.items()}
     return Local(settings.home, settings.grace_seconds, addresses)

@@ -2,44 +2,108 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from keyprint.addresses import Address
+from keyprint.errors import FailedPrecondition, KeyprintError
+
+_DAY = 86_400.0
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+_WRONG_STATUS = 2
+"""Exit status of a part whose settings are wrong."""
 
 
 def _split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _log_level(name: str) -> str:
+    if name.upper() not in _LOG_LEVELS:
+        raise ValueError(f"it must be one of {', '.join(_LOG_LEVELS)}")
+    return name.upper()
+
+
+def _network(text: str) -> str:
+    try:
+        # An address with a prefix is taken for the network that it lies in.
+        return str(ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError("it must be networks in CIDR form, like 127.0.0.0/8 or 10.1.2.3") from None
+
+
+def _address(text: str, info: ValidationInfo) -> str:
+    Address.parse(text, _variable(str(info.field_name)))
+    return text
+
+
+def _database(url: str) -> str:
+    if url:
+        # Only the services that have a database have SQLAlchemy.
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            make_url(url).get_dialect().import_dbapi()
+        except (ArgumentError, ImportError, ValueError):
+            raise ValueError(
+                "it must be a SQLAlchemy URL whose driver is installed, like postgresql+psycopg://user@host/keyprint"
+            ) from None
+    return url
+
+
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
+Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], NoDecode, BeforeValidator(_split_commas)]
+HostAndPort = Annotated[str, AfterValidator(_address)]
+Database = Annotated[str, AfterValidator(_database)]
+LogLevel = Annotated[str, AfterValidator(_log_level)]
+Part = TypeVar("Part", bound="Settings")
 
 
 class Settings(BaseSettings):
     """What every part needs to know."""
 
-    model_config = SettingsConfigDict(env_prefix="KEYPRINT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="KEYPRINT_", frozen=True, allow_inf_nan=False)
 
     home: Path = Field(Path("var"), description="Directory that holds all state of this machine.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
-    ingest_address: str = Field("127.0.0.1:50051", description="Where the ingest service is found.")
-    training_address: str = Field("127.0.0.1:50052", description="Where the training service is found.")
-    inference_address: str = Field("127.0.0.1:50053", description="Where the inference service is found.")
-    grace_seconds: float = Field(10.0, ge=0, description="Seconds that calls get to end when a server stops.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    ingest_address: HostAndPort = Field("127.0.0.1:50051", description="Where the ingest service is found.")
+    training_address: HostAndPort = Field("127.0.0.1:50052", description="Where the training service is found.")
+    inference_address: HostAndPort = Field("127.0.0.1:50053", description="Where the inference service is found.")
+    grace_seconds: float = Field(10.0, ge=0, le=_DAY, description="Seconds that calls get to end when a server stops.")
+
+    def directory(self, part: str) -> Path:
+        """A part's own directory below `home`, made if it is not there.
+
+        Raises:
+            FailedPrecondition: it cannot be made.
+        """
+        directory = (self.home / part).resolve()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _invalid("home", str(self.home), f"it must be a directory to write in ({error.strerror})") from None
+        return directory
 
 
 class IngestSettings(Settings):
     """The ingest service."""
 
-    ingest_listen: str = Field("127.0.0.1:50051", description="Address that ingest listens on.")
-    ingest_database: str = Field(
+    ingest_listen: HostAndPort = Field("127.0.0.1:50051", description="Address that ingest listens on.")
+    ingest_database: Database = Field(
         "",
         description="SQLAlchemy URL of catalogue and queue, like postgresql+psycopg://user@host/ingest; "
         "SQLite if empty.",
     )
     ingest_concurrency: int = Field(4, ge=1, le=64, description="Imports that run at once.")
-    ingest_allow_nets: CommaSeparated = Field(
+    ingest_allow_nets: Networks = Field(
         default_factory=list,
         description="Networks (CIDR, comma-separated) that source URLs may reach.",
     )
@@ -57,11 +121,13 @@ class IngestSettings(Settings):
     ingest_attempt_keystrokes: int = Field(
         1024, ge=2, le=1024, description="Keystrokes beyond which an attempt is TOO_LONG."
     )
-    ingest_seconds: float = Field(6 * 3600.0, gt=0, description="Longest import or upload, in seconds.")
-    ingest_document_seconds: float = Field(120.0, gt=0, description="Longest download of a document, in seconds.")
-    ingest_connect_seconds: float = Field(10.0, gt=0, description="Longest wait for a connection, in seconds.")
+    ingest_seconds: float = Field(6 * 3600.0, gt=0, le=30 * _DAY, description="Longest import or upload, in seconds.")
+    ingest_document_seconds: float = Field(
+        120.0, gt=0, le=_DAY, description="Longest download of a document, in seconds."
+    )
+    ingest_connect_seconds: float = Field(10.0, gt=0, le=_DAY, description="Longest wait for a connection, in seconds.")
     ingest_read_seconds: float = Field(
-        30.0, gt=0, description="Longest wait for the next bytes of a document or an upload, in seconds."
+        30.0, gt=0, le=_DAY, description="Longest wait for the next bytes of a document or an upload, in seconds."
     )
     ingest_redirects: int = Field(5, ge=0, description="Redirects followed on the way to a document.")
     ingest_retries: int = Field(3, ge=0, le=10, description="Tries after the first where the network or a 5xx fails.")
@@ -70,8 +136,8 @@ class IngestSettings(Settings):
 class TrainingSettings(Settings):
     """The training service."""
 
-    training_listen: str = Field("127.0.0.1:50052", description="Address that training listens on.")
-    training_database: str = Field(
+    training_listen: HostAndPort = Field("127.0.0.1:50052", description="Address that training listens on.")
+    training_database: Database = Field(
         "",
         description="SQLAlchemy URL of jobs, models and queue, like postgresql+psycopg://user@host/training; "
         "SQLite if empty.",
@@ -82,18 +148,63 @@ class TrainingSettings(Settings):
 class InferenceSettings(Settings):
     """The inference service."""
 
-    inference_listen: str = Field("127.0.0.1:50053", description="Address that inference listens on.")
+    inference_listen: HostAndPort = Field("127.0.0.1:50053", description="Address that inference listens on.")
     inference_models_mib: int = Field(1024, ge=1, description="MiB of models kept in memory; the one in use always is.")
 
 
 class GatewaySettings(Settings):
     """The gateway."""
 
-    gateway_listen: str = Field("127.0.0.1:8080", description="Address that the gateway listens on.")
+    gateway_listen: HostAndPort = Field("127.0.0.1:8080", description="Address that the gateway listens on.")
     gateway_hosts: CommaSeparated = Field(
         default_factory=list,
         description="Host names, comma-separated, by which the gateway may be called beside loopback's.",
     )
     gateway_timeout_seconds: float = Field(
-        120.0, gt=0, description="Seconds that a service may take to answer; a model's first use takes longest."
+        120.0,
+        gt=0,
+        le=_DAY,
+        description="Seconds that a service may take to answer; a model's first use takes longest.",
     )
+
+
+def read(kind: type[Part]) -> Part:
+    """The settings of a part, from the environment.
+
+    Raises:
+        FailedPrecondition: one is wrong; the sentence names it, its value and what would be right.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _invalid(str(first["loc"][0]), first["input"], _expected(first)) from None
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a part; ends the process with one sentence and status 2 where it cannot be started as it is set up."""
+    try:
+        main()
+    except KeyprintError as error:
+        sys.stderr.write(f"error: {error.message} [{error.reason}]\n")
+        sys.exit(_WRONG_STATUS)
+
+
+def _variable(name: str) -> str:
+    return f"KEYPRINT_{name.upper()}"
+
+
+def _invalid(name: str, value: object, expected: str) -> FailedPrecondition:
+    variable = _variable(name)
+    # A database's URL may hold a password.
+    shown = "wrong" if name.endswith("_database") else repr(value)
+    return FailedPrecondition("SETTING_INVALID", f"{variable} is {shown}; {expected}.", variable)
+
+
+def _expected(error: Any) -> str:
+    """What pydantic, or a check of ours, says would be right."""
+    told: object = error.get("ctx", {}).get("error")
+    if isinstance(told, ValueError):
+        return str(told)
+    # "Input should be greater than 0", "Input should be a valid integer, unable to parse string as an integer".
+    return str(error["msg"]).split(", unable")[0].replace("Input should be", "it must be")

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Runs the command; exits with 1 and one sentence where Keyprint refuses, with 2 where the words are off."""
+    """Runs the command; exits with 2 where words or settings are off, with 1 and a sentence where Keyprint refuses."""
     try:
         from keyprint.cli.app import app
     except ModuleNotFoundError as error:
@@ -19,4 +19,5 @@ def main() -> None:
         app()
     except KeyprintError as error:
         where = f"{error.reason}, {error.field}" if error.field else error.reason
-        sys.exit(f"error: {error.message} [{where}]")
+        sys.stderr.write(f"error: {error.message} [{where}]\n")
+        sys.exit(2 if error.reason == "SETTING_INVALID" else 1)

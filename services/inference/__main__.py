@@ -8,7 +8,7 @@ import time
 
 from keyprint.channel import channel
 from keyprint.rpc import Server
-from keyprint.settings import InferenceSettings
+from keyprint.settings import InferenceSettings, read, run
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, training_pb2_grpc
 from services.inference.models import Models
 from services.inference.servicer import InferenceServicer
@@ -19,9 +19,9 @@ SWEEP_SECONDS = 30.0
 
 def main() -> None:
     """Builds everything once and serves until SIGTERM or SIGINT."""
-    settings = InferenceSettings()
+    settings = read(InferenceSettings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    home = (settings.home / "inference").resolve()
+    home = settings.directory("inference")
     server = Server(settings.inference_listen, inference_pb2.DESCRIPTOR)
     with channel(settings.ingest_address) as ingest, channel(settings.training_address) as training:
         models = Models(
@@ -40,4 +40,4 @@ def _sweep(models: Models) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,7 +8,7 @@ import os
 
 from keyprint.database import workflows_url
 from keyprint.rpc import Server
-from keyprint.settings import IngestSettings
+from keyprint.settings import IngestSettings, read, run
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 from keyprint.workflows import WorkQueue
 from services.ingest.catalogue import Catalogue
@@ -23,12 +23,11 @@ from services.ingest.upload import Uploads
 
 def main() -> None:
     """Builds everything once and serves until SIGTERM or SIGINT."""
-    settings = IngestSettings()
+    settings = read(IngestSettings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # It tells of each retry with the whole URL, and a URL may hold credentials.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-    home = (settings.home / "ingest").resolve()
-    home.mkdir(parents=True, exist_ok=True)
+    home = settings.directory("ingest")
     catalogue = Catalogue(settings.ingest_database or f"sqlite:///{home / 'catalogue.db'}")
     store = Store(home, settings.ingest_cache_mib * 2**20)
     store.sweep(catalogue.in_use())
@@ -75,4 +74,4 @@ def _limits(settings: IngestSettings) -> tuple[FetchLimits, ImportLimits]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

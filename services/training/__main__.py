@@ -8,17 +8,16 @@ import os
 from keyprint.channel import channel
 from keyprint.database import workflows_url
 from keyprint.rpc import Server
-from keyprint.settings import TrainingSettings
+from keyprint.settings import TrainingSettings, read, run
 from keyprint.v1 import ingest_pb2_grpc, training_pb2, training_pb2_grpc
 from keyprint.workflows import WorkQueue
 
 
 def main() -> None:
     """Builds everything once and serves until SIGTERM or SIGINT."""
-    settings = TrainingSettings()
+    settings = read(TrainingSettings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    home = (settings.home / "training").resolve()
-    home.mkdir(parents=True, exist_ok=True)
+    home = settings.directory("training")
     # BentoML reads both while it is imported; unasked it writes into the user's home and reports its use.
     os.environ |= {"BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
 
@@ -53,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

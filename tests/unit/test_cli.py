@@ -604,6 +604,13 @@ def test_services_that_do_not_run_are_told(keyprint: Run, monkeypatch: pytest.Mo
     assert result.err.endswith("[SERVICE_UNAVAILABLE]\n")
 
 
+def test_settings_that_are_off_exit_with_2(keyprint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYPRINT_INGEST_RETRIES", "99")
+    result = keyprint("up")
+    assert result.status == 2
+    assert result.err.startswith("error: KEYPRINT_INGEST_RETRIES is '99'; it must be less than or equal to 10.")
+
+
 def test_words_that_are_off_exit_with_2(keyprint: Run) -> None:
     assert keyprint("datasets", "create").status == 2
     assert keyprint("train", "ds_1").status == 2

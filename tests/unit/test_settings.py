@@ -2,17 +2,77 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from pydantic_core import PydanticUndefined
 
-from keyprint.settings import GatewaySettings, InferenceSettings, IngestSettings, Settings, TrainingSettings
+from keyprint.settings import GatewaySettings, InferenceSettings, IngestSettings, Settings, TrainingSettings, read, run
 
 
 def test_networks_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYPRINT_INGEST_ALLOW_NETS", "127.0.0.0/8, 10.1.0.0/16,")
     assert IngestSettings().ingest_allow_nets == ["127.0.0.0/8", "10.1.0.0/16"]
+
+
+def test_an_address_with_a_prefix_is_the_network_that_it_lies_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYPRINT_INGEST_ALLOW_NETS", "127.0.0.1/8,10.1.2.3,fd00::1/8")
+    assert IngestSettings().ingest_allow_nets == ["127.0.0.0/8", "10.1.2.3/32", "fd00::/8"]
+
+
+WRONG = [
+    (IngestSettings, "INGEST_ALLOW_NETS", "nonsense", "'nonsense'; it must be networks in CIDR form"),
+    (IngestSettings, "INGEST_ALLOW_NETS", "10.0.0.0/8,10.0.0.0/99", "'10.0.0.0/99'; it must be networks in CIDR form"),
+    (IngestSettings, "INGEST_LISTEN", "nowhere", "'nowhere'; it must be host:port"),
+    (IngestSettings, "INGEST_RETRIES", "99", "'99'; it must be less than or equal to 10"),
+    (IngestSettings, "INGEST_READ_SECONDS", "1e300", "'1e300'; it must be less than or equal to 86400"),
+    (IngestSettings, "INGEST_DATABASE", "postgres://ann:secret@h/x", "wrong; it must be a SQLAlchemy URL"),
+    (IngestSettings, "HOME", "/proc/none", "'/proc/none'; it must be a directory to write in"),
+    (TrainingSettings, "TRAINING_CONCURRENCY", "many", "'many'; it must be a valid integer"),
+    (TrainingSettings, "TRAINING_DATABASE", "catalogue", "wrong; it must be a SQLAlchemy URL"),
+    (InferenceSettings, "INFERENCE_MODELS_MIB", "0", "'0'; it must be greater than or equal to 1"),
+    (InferenceSettings, "INGEST_ADDRESS", "", "''; it must be host:port"),
+    (GatewaySettings, "GRACE_SECONDS", "nan", "'nan'; it must be a finite number"),
+    (GatewaySettings, "LOG_LEVEL", "loud", "'loud'; it must be one of DEBUG, INFO, WARNING, ERROR"),
+]
+
+
+@pytest.mark.parametrize(("part", "variable", "value", "told"), WRONG)
+def test_a_wrong_setting_ends_the_start_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    part: type[Settings],
+    variable: str,
+    value: str,
+    told: str,
+) -> None:
+    monkeypatch.setenv(f"KEYPRINT_{variable}", value)
+
+    def main() -> None:
+        read(part).directory("x")
+
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith(f"error: KEYPRINT_{variable} is {told}")
+    assert "secret" not in sentence
+
+
+@pytest.mark.parametrize("module", ["services.ingest", "services.training", "services.inference", "gateway"])
+def test_every_part_starts_so(module: str) -> None:
+    done = subprocess.run(  # noqa: S603 - our own interpreter and modules
+        [sys.executable, "-m", module],
+        env={**os.environ, "KEYPRINT_GRACE_SECONDS": "soon"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: KEYPRINT_GRACE_SECONDS is 'soon'; it must be a valid number. [SETTING_INVALID]\n"
 
 
 def test_servers_listen_on_loopback_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
