@@ -69,6 +69,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         messages = [message for module in (datasets, training, models, predictions) for message in module.MESSAGES]
         components = document["components"]["schemas"]
         components.update(schemas(*messages))
+        components["UploadForm"] = datasets.UploadForm.model_json_schema()
         components["Problem"] = problems.Problem.model_json_schema()
         app.openapi_schema = document
     return app.openapi_schema

@@ -71,12 +71,18 @@ class Services:
         """Sends all of `requests`; as slow as the client that uploads, so without a deadline.
 
         Raises:
-            KeyprintError: what the service raised.
+            KeyprintError: what the service raised, or `requests` did.
         """
+        call = method()
         try:
-            return await method(requests)
+            async for request in requests:
+                await call.write(request)
+            await call.done_writing()
+            return await call
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
+        finally:
+            call.cancel()
 
     async def stream(
         self, method: grpc.aio.UnaryStreamMultiCallable[Request, Answer], request: Request

@@ -85,7 +85,9 @@ def _guard_stream(method: str, behaviour: Behaviour) -> Behaviour:
 
 def _abort(method: str, error: Exception, context: grpc.ServicerContext) -> None:
     if isinstance(error, grpc.RpcError):
-        error = errors.from_rpc_error(error)
+        # One that is no call's is that of a stream of requests which broke off.
+        gone = errors.Cancelled("CANCELLED", "The caller went away.")
+        error = errors.from_rpc_error(error) if isinstance(error, grpc.Call) else gone
     if not isinstance(error, errors.KeyprintError):
         # `context.abort` ends a handler with a bare Exception; the status is already set then.
         # (The stubs leave `code` out.)
@@ -142,6 +144,9 @@ class Server:
         Args:
             listen: "host:port"; port 0 takes a free one.
             protos: whose services it offers, for health and reflection.
+
+        Raises:
+            FailedPrecondition: it cannot listen there.
         """
         self._pool = futures.ThreadPoolExecutor(SERVER_THREADS, thread_name_prefix="rpc")
         self.grpc_server = grpc.server(self._pool, interceptors=[ErrorInterceptor()], options=OPTIONS)
@@ -152,7 +157,12 @@ class Server:
             [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME], self.grpc_server
         )
         self._stopping = threading.Event()
-        self.port = self.grpc_server.add_insecure_port(listen)
+        try:
+            self.port = self.grpc_server.add_insecure_port(listen)
+        except RuntimeError:
+            raise errors.FailedPrecondition(
+                "ADDRESS_IN_USE", f"Nothing can listen on {listen}, which is taken or not this machine's.", "listen"
+            ) from None
 
     def start(self) -> None:
         """Starts answering, and says so to health checks."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import Annotated
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
-from fastapi import APIRouter, Form, Response, UploadFile
-from pydantic import Field
+from fastapi import APIRouter, Request, Response, UploadFile
+from pydantic import Field, ValidationError
 from sse_starlette import EventSourceResponse
+from starlette.requests import ClientDisconnect
 
 from gateway.api.parts import (
     EVENTS,
@@ -22,6 +22,9 @@ from gateway.api.parts import (
     answers,
     event_stream,
 )
+from gateway.multipart import FormField, Part, parts
+from gateway.problems import of_validation
+from keyprint.errors import Cancelled, InvalidArgument, KeyprintError
 from keyprint.v1 import ingest_pb2
 
 router = APIRouter(tags=["datasets"])
@@ -32,8 +35,6 @@ MESSAGES = (
     ingest_pb2.ListRecordsResponse,
     ingest_pb2.DatasetSummary,
 )
-
-PIECE_BYTES = 2**20
 
 
 class DatasetRequest(Body):
@@ -48,13 +49,26 @@ class DatasetRequest(Body):
     refresh: bool = Field(False, description="Ask the servers whether a source that was read before has changed.")
 
 
-class UploadForm(Body):
-    """Documents in the source format, as JSON or gzip'd JSON."""
+class UploadFields(Body):
+    """What is said of an upload, before its files."""
 
-    files: list[UploadFile] = Field(description="The documents, in order.")
     phrase: Text = Field("", description='What everybody typed; empty for "Be Authentic. Be Yourself. Be Typing."')
     min_attempts: UInt32 = Field(0, description="Valid attempts that a user needs to be enrolled; 0 for 20.")
     base_dataset: Text = Field("", description="A dataset whose documents come before these; empty for none.")
+
+
+class UploadForm(UploadFields):
+    """Documents in the source format, as JSON or gzip'd JSON; the other fields must come before them."""
+
+    files: list[UploadFile] = Field(description="The documents, in order.")
+
+
+UPLOAD_BODY = {
+    "requestBody": {
+        "content": {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{UploadForm.__name__}"}}},
+        "required": True,
+    }
+}
 
 
 @router.post("/v1/datasets", status_code=202, responses=answers(ingest_pb2.Dataset, "The import has begun.", 202))
@@ -69,36 +83,71 @@ async def create_dataset(services: ServicesOf, body: DatasetRequest) -> Response
     return _accepted(await services.call(services.ingest.CreateDataset, request))
 
 
-@router.post("/v1/datasets:upload", status_code=202, responses=answers(ingest_pb2.Dataset, "Received.", 202))
-async def upload_dataset(
-    services: ServicesOf, form: Annotated[UploadForm, Form(media_type="multipart/form-data")]
-) -> Response:
-    """Make a dataset of files."""
-    header = ingest_pb2.UploadDatasetRequest.Header(
-        phrase=form.phrase, min_attempts=form.min_attempts, base_dataset=form.base_dataset
-    )
-    return _accepted(await services.upload(services.ingest.UploadDataset, _pieces(header, form.files)))
+@router.post(
+    "/v1/datasets:upload",
+    status_code=202,
+    responses=answers(ingest_pb2.Dataset, "Received.", 202),
+    openapi_extra=UPLOAD_BODY,
+)
+async def upload_dataset(services: ServicesOf, request: Request) -> Response:
+    """Make a dataset of files, which are sent on as they arrive; phrase, min_attempts and base_dataset come first."""
+    body = _whole(request.stream())
+    try:
+        messages = _messages(parts(request.headers.get("content-type", ""), body))
+        return _accepted(await services.upload(services.ingest.UploadDataset, messages))
+    except KeyprintError:
+        # To one who is still sending, an early answer looks like a broken connection.
+        async for _ in body:
+            pass
+        raise
 
 
-async def _pieces(
-    header: ingest_pb2.UploadDatasetRequest.Header, files: Sequence[UploadFile]
-) -> AsyncGenerator[ingest_pb2.UploadDatasetRequest, None]:
+async def _whole(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    try:
+        async for chunk in body:
+            yield chunk
+    except ClientDisconnect:
+        raise Cancelled("UPLOAD_BROKEN_OFF", "The upload broke off.") from None
+
+
+async def _messages(form: AsyncIterator[Part]) -> AsyncGenerator[ingest_pb2.UploadDatasetRequest, None]:
     """The header, then each file in pieces; a change of name is what tells documents apart."""
-    yield ingest_pb2.UploadDatasetRequest(header=header)
-    names: set[str] = set()
-    for number, file in enumerate(files):
-        name = file.filename or f"document {number}"
-        if name in names:
-            name = f"{name} ({number})"
-        names.add(name)
-        content = await file.read(PIECE_BYTES)
-        while True:  # an empty file is a document too: one that is wrong
-            yield ingest_pb2.UploadDatasetRequest(
-                piece=ingest_pb2.UploadDatasetRequest.Piece(name=name, content=content)
-            )
-            content = await file.read(PIECE_BYTES)
-            if not content:
-                break
+    fields: dict[str, str] = {}
+    number, name = -1, ""
+    async for part in form:
+        if isinstance(part, FormField):
+            if number >= 0:
+                raise InvalidArgument(
+                    "FIELD_TOO_LATE", f"The field {part.name!r} must come before the files.", part.name
+                )
+            fields[part.name] = part.value
+            continue
+        if part.field != "files":
+            raise of_validation([{"type": "extra_forbidden", "loc": ("body", part.field)}])
+        if number < 0:
+            yield _header(fields)
+        if part.number != number:
+            given = part.name or f"document {part.number}"
+            name = given if given != name else f"{given} ({part.number})"
+            number = part.number
+        yield ingest_pb2.UploadDatasetRequest(
+            piece=ingest_pb2.UploadDatasetRequest.Piece(name=name, content=part.content)
+        )
+    if number < 0:
+        _header(fields)
+        raise of_validation([{"type": "missing", "loc": ("body", "files")}])
+
+
+def _header(fields: Mapping[str, str]) -> ingest_pb2.UploadDatasetRequest:
+    try:
+        found = UploadFields.model_validate(fields)
+    except ValidationError as error:
+        raise of_validation([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
+    return ingest_pb2.UploadDatasetRequest(
+        header=ingest_pb2.UploadDatasetRequest.Header(
+            phrase=found.phrase, min_attempts=found.min_attempts, base_dataset=found.base_dataset
+        )
+    )
 
 
 def _accepted(dataset: ingest_pb2.Dataset) -> Response:

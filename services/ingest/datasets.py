@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keyprint import checks
-from keyprint.errors import FailedPrecondition, InvalidArgument, NotFound
+from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError, NotFound
 from services.ingest.catalogue import Catalogue
 from services.ingest.store import Store
 from services.ingest.tables import IMPORTING, READABLE, Dataset
@@ -72,13 +72,22 @@ class Datasets:
             DeadlineExceeded: it takes too long.
         """
         with closing(self._uploads.in_time(sent)) as parts:
-            header = next(parts, None)
-            if not isinstance(header, Header):
-                raise InvalidArgument("HEADER_MISSING", "An upload must begin with its header.", "header")
-            min_attempts = _min_attempts(header.min_attempts)
-            base = self.readable(header.base, "base_dataset") if header.base else None
-            phrase = checks.phrase(header.phrase or (base.phrase if base else ""))
-            return self._imported(self._uploads.receive(map(_piece, parts), phrase, min_attempts, base))
+            try:
+                return self._received(parts)
+            except KeyprintError:
+                # To one who is still sending, grpc.aio tells INTERNAL in place of an early refusal.
+                for _ in parts:
+                    pass
+                raise
+
+    def _received(self, parts: Iterator[Header | Piece]) -> Dataset:
+        header = next(parts, None)
+        if not isinstance(header, Header):
+            raise InvalidArgument("HEADER_MISSING", "An upload must begin with its header.", "header")
+        min_attempts = _min_attempts(header.min_attempts)
+        base = self.readable(header.base, "base_dataset") if header.base else None
+        phrase = checks.phrase(header.phrase or (base.phrase if base else ""))
+        return self._imported(self._uploads.receive(map(_piece, parts), phrase, min_attempts, base))
 
     def cancel(self, dataset: str) -> Dataset:
         """Asks an import to stop; gives the dataset as it stands.

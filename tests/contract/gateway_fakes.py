@@ -61,7 +61,13 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
     def UploadDataset(  # noqa: N802
         self, request_iterator: Iterator[ingest_pb2.UploadDatasetRequest], context: Any
     ) -> ingest_pb2.Dataset:
-        self.uploads = list(request_iterator)
+        first = next(request_iterator)
+        if first.header.base_dataset:
+            sentence = f"There is no dataset {first.header.base_dataset!r}."
+            for _ in request_iterator:
+                pass
+            raise errors.NotFound("DATASET_NOT_FOUND", sentence, "base_dataset")
+        self.uploads = [first, *request_iterator]
         request = ingest_pb2.CreateDatasetRequest(url="http://upload/1", phrase=self.uploads[0].header.phrase)
         dataset = self.CreateDataset(request, context)
         dataset.source_url = "upload:0123abcd"

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import httpx
@@ -176,6 +177,15 @@ def test_what_shows_only_while_fetching_is_told_on_the_dataset(house: House) -> 
     assert dataset["error"] == {"reason": "NO_ANSWER", "field": "url", "message": "The URL does not answer."}
 
 
+def received(house: House) -> list[tuple[str, bytes]]:
+    """Name and content of each document of the last upload, told apart as ingest does."""
+    pieces = [one.piece for one in house.ingest.uploads[1:]]
+    return [
+        (name, b"".join(piece.content for piece in of_one))
+        for name, of_one in groupby(pieces, lambda piece: piece.name)
+    ]
+
+
 def test_files_are_uploaded_in_order_and_told_apart_by_name(house: House) -> None:
     big = b"x" * (2**20 + 5)
     answer = house.http.post(
@@ -185,14 +195,53 @@ def test_files_are_uploaded_in_order_and_told_apart_by_name(house: House) -> Non
     )
     assert answer.status_code == 202
     assert answer.headers["location"] == f"/v1/datasets/{answer.json()['id']}"
-    header, *pieces = house.ingest.uploads
-    assert (header.header.phrase, header.header.min_attempts) == ("hello", 3)
-    assert [(one.piece.name, len(one.piece.content)) for one in pieces] == [
-        ("a.json", 2**20),
-        ("a.json", 5),
-        ("a.json (1)", 6),
-        ("empty.json", 0),
-    ]
+    header = house.ingest.uploads[0].header
+    assert (header.phrase, header.min_attempts) == ("hello", 3)
+    assert received(house) == [("a.json", big), ("a.json (1)", b"second"), ("empty.json", b"")]
+
+
+@pytest.mark.parametrize("names", [("a", "b", "a (3)", "a"), ("a", "a", "a (1)")])
+def test_files_stay_documents_of_their_own_whatever_they_are_called(house: House, names: tuple[str, ...]) -> None:
+    files = [("files", (name, str(number).encode())) for number, name in enumerate(names)]
+    assert house.http.post("/v1/datasets:upload", files=files).status_code == 202
+    assert [content for _, content in received(house)] == [b"0", b"1", b"2", b"3"][: len(names)]
+
+
+def test_an_upload_may_have_thousands_of_files(house: House) -> None:
+    files = [("files", (f"{number}.json", b"{}")) for number in range(2500)]
+    assert house.http.post("/v1/datasets:upload", files=files).status_code == 202
+    assert len(received(house)) == 2500
+
+
+def test_an_upload_that_is_refused_early_is_heard_to_its_end_and_told_why(house: House) -> None:
+    files = [("files", ("a.json", b"x" * 2**24))]
+    answer = house.http.post("/v1/datasets:upload", files=files, data={"base_dataset": "ds_none"})
+    assert_problem(answer, 404, "DATASET_NOT_FOUND", "base_dataset")
+
+
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+FILE = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n{}\r\n'
+LATE = b'--b\r\nContent-Disposition: form-data; name="phrase"\r\n\r\nhi\r\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "field"),
+    [
+        (FILE, "BODY_INVALID", ""),
+        (FILE[:-4], "BODY_INVALID", ""),
+        (b"junk", "BODY_INVALID", ""),
+        (FILE.replace(b"; name=", b"; nom=") + b"--b--\r\n", "BODY_INVALID", ""),
+        (FILE + LATE + b"--b--\r\n", "FIELD_TOO_LATE", "phrase"),
+        (FILE.replace(b'"files"', b'"file"') + b"--b--\r\n", "FIELD_UNKNOWN", "file"),
+        (LATE.replace(b'"phrase"', b'"min_attempts"') + FILE + b"--b--\r\n", "MIN_ATTEMPTS_INVALID", "min_attempts"),
+        (LATE.replace(b"hi", b"h" * 5000) + FILE + b"--b--\r\n", "FIELD_TOO_LONG", "phrase"),
+        (LATE + b"--b--\r\n", "FILES_MISSING", "files"),
+    ],
+)
+def test_a_form_that_is_wrong_makes_no_dataset(house: House, body: bytes, reason: str, field: str) -> None:
+    before = len(house.ingest.datasets)
+    assert_problem(house.http.post("/v1/datasets:upload", content=body, headers=FORM), 400, reason, field)
+    assert len(house.ingest.datasets) == before
 
 
 def test_an_upload_without_files_says_so(house: House) -> None:

@@ -56,8 +56,9 @@ export async function startSource(form, values) {
   }
   if (source === "files") {
     const body = new FormData();
-    for (const file of form.elements.namedItem("files").files) body.append("files", file);
+    // The API sends files on as they come, so it must know the rest before.
     for (const [name, value] of Object.entries(values)) body.append(name, value);
+    for (const file of form.elements.namedItem("files").files) body.append("files", file);
     return (await api("POST", "/v1/datasets:upload", body)).id;
   }
   const url = form.elements.namedItem("url").value.trim();
