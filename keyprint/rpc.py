@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 Message = TypeVar("Message")
 
 SERVER_THREADS = 64
-WATCH_STREAMS = 48
-"""Watch streams held open at once; the threads beyond them answer calls."""
+LONG_STREAMS = 48
+"""Streams that last as long as their caller likes, such as watches; the threads beyond them answer calls."""
 
 WATCH_SECONDS = 0.2
 """How often a watched thing is looked at."""
@@ -99,11 +100,25 @@ def _abort(method: str, error: Exception, context: grpc.ServicerContext) -> None
     context.abort_with_status(errors.to_rpc_status(error))
 
 
-class WatchSlots:
-    """Keeps Watch streams from starving calls: at most `WATCH_STREAMS` are open at once."""
+class StreamSlots:
+    """Keeps streams that their callers can draw out from starving calls: at most `LONG_STREAMS` are open at once."""
 
-    def __init__(self, count: int = WATCH_STREAMS) -> None:
+    def __init__(self, count: int = LONG_STREAMS) -> None:
         self._slots = threading.BoundedSemaphore(count)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A slot, until the context ends.
+
+        Raises:
+            ResourceExhausted: all are taken.
+        """
+        if not self._slots.acquire(blocking=False):
+            raise errors.ResourceExhausted("TOO_MANY_STREAMS", "Too many streams at once; try again in a moment.")
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     def watch(
         self, context: grpc.ServicerContext, look: Callable[[], Message], goes_on: Callable[[Message], bool]
@@ -113,12 +128,8 @@ class WatchSlots:
         Raises:
             ResourceExhausted: all slots are taken.
         """
-        if not self._slots.acquire(blocking=False):
-            raise errors.ResourceExhausted("TOO_MANY_WATCHERS", "Too many watchers at once; try again in a moment.")
-        try:
+        with self.held():
             yield from _changes(context, look, goes_on)
-        finally:
-            self._slots.release()
 
 
 def _changes(

@@ -8,7 +8,7 @@ import grpc
 from google.protobuf import empty_pb2
 
 from keyprint import arrow, checks
-from keyprint.rpc import WatchSlots
+from keyprint.rpc import StreamSlots
 from keyprint.v1 import attempts_pb2, ingest_pb2, ingest_pb2_grpc
 from services.ingest.catalogue import Catalogue
 from services.ingest.datasets import Datasets
@@ -25,7 +25,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self._catalogue = catalogue
         self._store = store
         self._datasets = datasets
-        self._slots = WatchSlots()
+        self._slots = StreamSlots()
 
     def CreateDataset(  # noqa: N802 - gRPC's name, as are all that follow
         self, request: ingest_pb2.CreateDatasetRequest, context: grpc.ServicerContext
@@ -37,7 +37,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def UploadDataset(  # noqa: N802
         self, request_iterator: Iterator[ingest_pb2.UploadDatasetRequest], context: grpc.ServicerContext
     ) -> ingest_pb2.Dataset:
-        return dataset_message(self._datasets.upload(map(upload_part, request_iterator)))
+        with self._slots.held():
+            return dataset_message(self._datasets.upload(map(upload_part, request_iterator)))
 
     def GetDataset(  # noqa: N802
         self, request: ingest_pb2.GetDatasetRequest, context: grpc.ServicerContext
@@ -87,8 +88,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         trainable = request.selection == ingest_pb2.ReadAttemptsRequest.SELECTION_TRAINABLE
         find = self._datasets.trainable if trainable else self._datasets.readable
         dataset = find(request.dataset)
-        for batch in self._store.read(dataset.id, parts_of(dataset.documents), trainable):
-            yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
+        with self._slots.held():
+            for batch in self._store.read(dataset.id, parts_of(dataset.documents), trainable):
+                yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
 
     def SummarizeDataset(  # noqa: N802
         self, request: ingest_pb2.SummarizeDatasetRequest, context: grpc.ServicerContext

@@ -12,7 +12,7 @@ from keyprint.errors import InvalidArgument
 from keyprint.features import FEATURE_SETS
 from keyprint.holdout import check_share
 from keyprint.names import check_alias, check_model_name
-from keyprint.rpc import WatchSlots
+from keyprint.rpc import StreamSlots
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc, training_pb2, training_pb2_grpc
 from keyprint.workflows import WorkQueue
 from services.training import dataset, messages, requests
@@ -53,7 +53,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self._arrivals = arrivals
         self._queue = queue
         self._ingest = ingest
-        self._slots = WatchSlots()
+        self._slots = StreamSlots()
 
     def ListLearners(  # noqa: N802 - gRPC's name, as are all that follow
         self, request: training_pb2.ListLearnersRequest, context: grpc.ServicerContext

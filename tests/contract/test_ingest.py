@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from keyprint import arrow, errors
 from keyprint.addresses import free_address
 from keyprint.attempts import SCHEMA
 from keyprint.channel import channel as open_channel
+from keyprint.rpc import LONG_STREAMS, SERVER_THREADS
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
 READY = ingest_pb2.Dataset.STATE_READY
@@ -266,6 +269,27 @@ def test_what_cannot_be_read_is_refused_while_it_is_sent(ingest: Stub) -> None:
         error = refusal(functools.partial(ingest.UploadDataset, messages))
         assert (error.reason, error.field) == (reason, field)
     assert ingest.ListDatasets(ingest_pb2.ListDatasetsRequest()) == before
+
+
+def test_uploads_that_stand_still_leave_threads_for_calls(ingest: Stub) -> None:
+    with ExitStack() as sending:
+
+        def stalled() -> Iterator[ingest_pb2.UploadDatasetRequest]:
+            go_on = threading.Event()
+            sending.callback(go_on.set)
+            yield from itertools.islice(pieces(sent("ann", 2)), 1)
+            go_on.wait(30)
+
+        calls = [ingest.UploadDataset.future(stalled()) for _ in range(SERVER_THREADS + 6)]
+        ingest.ListDatasets(ingest_pb2.ListDatasetsRequest(), timeout=20)
+        deadline = time.monotonic() + 20
+        while (refused := sum(call.done() for call in calls)) < len(calls) - LONG_STREAMS:
+            assert time.monotonic() < deadline, refused
+            time.sleep(0.05)
+        (reason,) = {refusal(call.result).reason for call in calls if call.done()}
+        assert reason == "TOO_MANY_STREAMS"
+        for call in calls:
+            call.cancel()
 
 
 def test_a_source_that_did_not_change_is_refreshed_to_itself(ingest: Stub, web: str) -> None:
