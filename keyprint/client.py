@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, TypeVar
 
 import grpc
+from google.protobuf import empty_pb2
 from google.protobuf.message import Message
 
 from keyprint import errors
@@ -87,6 +88,7 @@ def _pieces(
         for begin in range(0, max(len(content), 1), _PIECE_BYTES):
             piece = ingest_pb2.UploadDatasetRequest.Piece(name=name, content=content[begin : begin + _PIECE_BYTES])
             yield ingest_pb2.UploadDatasetRequest(piece=piece)
+    yield ingest_pb2.UploadDatasetRequest(end=empty_pb2.Empty())
 
 
 def _model_pieces(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from fastapi import APIRouter, Request, Response, UploadFile
+from google.protobuf.empty_pb2 import Empty
 from pydantic import Field, ValidationError
 from sse_starlette import EventSourceResponse
 from starlette.requests import ClientDisconnect
@@ -111,7 +112,7 @@ async def _whole(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
 
 
 async def _messages(form: AsyncIterator[Part]) -> AsyncGenerator[ingest_pb2.UploadDatasetRequest, None]:
-    """The header, then each file in pieces; a change of name is what tells documents apart."""
+    """The header, each file in pieces, and the end; a change of name is what tells documents apart."""
     fields: dict[str, str] = {}
     number, name = -1, ""
     async for part in form:
@@ -136,6 +137,7 @@ async def _messages(form: AsyncIterator[Part]) -> AsyncGenerator[ingest_pb2.Uplo
     if number < 0:
         _header(fields)
         raise of_validation([{"type": "missing", "loc": ("body", "files")}])
+    yield ingest_pb2.UploadDatasetRequest(end=Empty())
 
 
 def _header(fields: Mapping[str, str]) -> ingest_pb2.UploadDatasetRequest:

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -348,7 +349,7 @@ Global___CreateDatasetRequest: _TypeAlias = CreateDatasetRequest  # noqa: Y015
 
 @_typing.final
 class UploadDatasetRequest(_message.Message):
-    """A piece of an upload: the header once, then every document's name and bytes in order."""
+    """A piece of an upload: the header once, then every document's name and bytes in order, then the end."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -406,25 +407,31 @@ class UploadDatasetRequest(_message.Message):
 
     HEADER_FIELD_NUMBER: _builtins.int
     PIECE_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def header(self) -> Global___UploadDatasetRequest.Header:
         """First message only."""
 
     @_builtins.property
     def piece(self) -> Global___UploadDatasetRequest.Piece:
-        """Every other message."""
+        """Every message in between."""
+
+    @_builtins.property
+    def end(self) -> _empty_pb2.Empty:
+        """Last message only. An upload that stops without it has broken off, and leaves nothing."""
 
     def __init__(
         self,
         *,
         header: Global___UploadDatasetRequest.Header | None = ...,
         piece: Global___UploadDatasetRequest.Piece | None = ...,
+        end: _empty_pb2.Empty | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "part", b"part", "piece", b"piece"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "header", b"header", "part", b"part", "piece", b"piece"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "part", b"part", "piece", b"piece"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "header", b"header", "part", b"part", "piece", b"piece"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "piece"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "piece", "end"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keyprint import checks
-from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError, NotFound
+from keyprint.errors import Cancelled, FailedPrecondition, InvalidArgument, KeyprintError, NotFound
 from services.ingest.catalogue import Catalogue
 from services.ingest.store import Store
 from services.ingest.tables import IMPORTING, READABLE, Dataset
@@ -44,6 +44,14 @@ class Piece:
     content: bytes
 
 
+@dataclass(frozen=True)
+class End:
+    """Says that everything was sent."""
+
+
+Part = Header | Piece | End
+
+
 class Datasets:
     """Makes, cancels and deletes datasets; their imports run in the queue."""
 
@@ -62,7 +70,7 @@ class Datasets:
         url, phrase, min_attempts = check_url(url), checks.phrase(phrase), _min_attempts(min_attempts)
         return self._imported(self._catalogue.open_import(url, without_credentials(url), phrase, min_attempts, refresh))
 
-    def upload(self, sent: Iterator[Header | Piece]) -> Dataset:
+    def upload(self, sent: Iterator[Part]) -> Dataset:
         """The dataset of documents that a caller sends, imported if need be.
 
         Raises:
@@ -70,6 +78,7 @@ class Datasets:
             NotFound: there is no such base.
             FailedPrecondition: the base cannot be added to.
             DeadlineExceeded: it takes too long.
+            Cancelled: it broke off.
         """
         with closing(self._uploads.in_time(sent)) as parts:
             try:
@@ -80,14 +89,14 @@ class Datasets:
                     pass
                 raise
 
-    def _received(self, parts: Iterator[Header | Piece]) -> Dataset:
+    def _received(self, parts: Iterator[Part]) -> Dataset:
         header = next(parts, None)
         if not isinstance(header, Header):
             raise InvalidArgument("HEADER_MISSING", "An upload must begin with its header.", "header")
         min_attempts = _min_attempts(header.min_attempts)
         base = self.readable(header.base, "base_dataset") if header.base else None
         phrase = checks.phrase(header.phrase or (base.phrase if base else ""))
-        return self._imported(self._uploads.receive(map(_piece, parts), phrase, min_attempts, base))
+        return self._imported(self._uploads.receive(_pieces(parts), phrase, min_attempts, base))
 
     def cancel(self, dataset: str) -> Dataset:
         """Asks an import to stop; gives the dataset as it stands.
@@ -148,10 +157,17 @@ class Datasets:
         return dataset
 
 
-def _piece(part: Header | Piece) -> tuple[str, bytes]:
-    if isinstance(part, Header):
-        raise InvalidArgument("HEADER_MISSING", "An upload has one header, and pieces of documents after it.", "header")
-    return part.name, part.content
+def _pieces(parts: Iterator[Part]) -> Iterator[tuple[str, bytes]]:
+    for part in parts:
+        if isinstance(part, End):
+            return
+        if isinstance(part, Header):
+            raise InvalidArgument(
+                "HEADER_MISSING", "An upload has one header, and pieces of documents after it.", "header"
+            )
+        yield part.name, part.content
+    # gRPC can show a call that was cancelled as a stream that ended.
+    raise Cancelled("UPLOAD_BROKEN_OFF", "The upload broke off before its end.")
 
 
 def _min_attempts(count: int) -> int:

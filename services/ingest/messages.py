@@ -7,13 +7,13 @@ from collections import Counter
 from keyprint.errors import InvalidArgument
 from keyprint.timestamps import timestamp
 from keyprint.v1 import attempts_pb2, ingest_pb2
-from services.ingest.datasets import Header, Piece
+from services.ingest.datasets import End, Header, Part, Piece
 from services.ingest.records import Record
 from services.ingest.summary import Profile, Quartiles, Summary
 from services.ingest.tables import Dataset, DocumentRow
 
 
-def upload_part(message: ingest_pb2.UploadDatasetRequest) -> Header | Piece:
+def upload_part(message: ingest_pb2.UploadDatasetRequest) -> Part:
     """What one message of an upload carries.
 
     Raises:
@@ -25,7 +25,9 @@ def upload_part(message: ingest_pb2.UploadDatasetRequest) -> Header | Piece:
         return Header(header.phrase, header.min_attempts, header.base_dataset)
     if part == "piece":
         return Piece(message.piece.name, message.piece.content)
-    raise InvalidArgument("HEADER_MISSING", "Every message of an upload is its header or a piece.", "header")
+    if part == "end":
+        return End()
+    raise InvalidArgument("HEADER_MISSING", "Every message of an upload is its header, a piece or the end.", "header")
 
 
 def dataset_message(row: Dataset, statistics: bool = True) -> ingest_pb2.Dataset:

@@ -67,7 +67,10 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
             for _ in request_iterator:
                 pass
             raise errors.NotFound("DATASET_NOT_FOUND", sentence, "base_dataset")
-        self.uploads = [first, *request_iterator]
+        *pieces, end = request_iterator
+        if end.WhichOneof("part") != "end":
+            raise errors.Cancelled("UPLOAD_BROKEN_OFF", "The upload broke off before its end.")
+        self.uploads = [first, *pieces]
         request = ingest_pb2.CreateDatasetRequest(url="http://upload/1", phrase=self.uploads[0].header.phrase)
         dataset = self.CreateDataset(request, context)
         dataset.source_url = "upload:0123abcd"

@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import empty_pb2
 
 from keyprint import arrow, errors
 from keyprint.addresses import free_address
@@ -197,6 +198,7 @@ def pieces(
     for number, content in enumerate(documents):
         for begin in range(0, len(content), 1000):
             yield kind(piece=kind.Piece(name=f"{number}.json", content=content[begin : begin + 1000]))
+    yield kind(end=empty_pb2.Empty())
 
 
 def sent(user: str, count: int) -> bytes:
@@ -263,6 +265,7 @@ def test_what_cannot_be_read_is_refused_while_it_is_sent(ingest: Stub) -> None:
         (pieces(sent("ada", 2), phrase="x"), "PHRASE_INVALID", "phrase"),
         (pieces(sent("ada", 2), base="ds_0"), "DATASET_NOT_FOUND", "base_dataset"),
         (iter(()), "HEADER_MISSING", "header"),
+        (itertools.islice(pieces(sent("ada", 2)), 2), "UPLOAD_BROKEN_OFF", ""),
         (iter([kind(piece=kind.Piece(name="a", content=b"{}"))]), "HEADER_MISSING", "header"),
     ]
     for messages, reason, field in cases:

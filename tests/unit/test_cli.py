@@ -275,7 +275,7 @@ def test_files_are_sent_in_order(services: Services, keyprint: Run, tmp_path: Pa
     first.write_bytes(b"1" * (2**20 + 1))
     second.write_bytes(b"")
     assert keyprint("datasets", "create", str(first), str(second), "--phrase", "hi").status == 0
-    header, *pieces = services.ingest.asked
+    header, *pieces, _ = services.ingest.asked
     assert header.header.phrase == "hi"
     sent = [(piece.piece.name, len(piece.piece.content)) for piece in pieces]
     assert sent == [(str(first), 2**20), (str(first), 1), (str(second), 0)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keyprint.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
+from keyprint.errors import Cancelled, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
 from services.ingest.catalogue import Catalogue
 from services.ingest.datasets import Datasets, Header, Piece
 from services.ingest.importer import ImportLimits
@@ -197,6 +197,15 @@ def test_an_upload_is_one_header_and_then_pieces(datasets: Datasets, sent: list[
     with pytest.raises(InvalidArgument) as caught:
         datasets.upload(iter(sent))
     assert (caught.value.reason, caught.value.field) == ("HEADER_MISSING", "header")
+
+
+def test_an_upload_that_ends_without_saying_so_broke_off_and_leaves_nothing(
+    datasets: Datasets, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    with pytest.raises(Cancelled, match="broke off"):
+        datasets.upload(iter([Header("hi", 1, ""), Piece("a.json", b'{"attempts": []}')]))
+    assert catalogue.page(None, 10) == []
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])
