@@ -160,6 +160,7 @@ class IngestServiceServicer:
 
     def ReadAttempts(self, request, context):
         """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA.
+        Of an attempt that is TOO_LONG the first 1,025 keystrokes are kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

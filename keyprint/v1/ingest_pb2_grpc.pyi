@@ -57,7 +57,9 @@ class IngestServiceStub:
     SummarizeDataset: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.SummarizeDatasetRequest, _ingest_pb2.DatasetSummary]
     """What the charts need: counts, speed, corrections and the typing profile along the phrase."""
     ReadAttempts: _grpc.UnaryStreamMultiCallable[_ingest_pb2.ReadAttemptsRequest, _attempts_pb2.RecordBatch]
-    """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA."""
+    """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA.
+    Of an attempt that is TOO_LONG the first 1,025 keystrokes are kept.
+    """
 
 @_typing.type_check_only
 class IngestServiceAsyncStub(IngestServiceStub):
@@ -86,7 +88,9 @@ class IngestServiceAsyncStub(IngestServiceStub):
     SummarizeDataset: _aio.UnaryUnaryMultiCallable[_ingest_pb2.SummarizeDatasetRequest, _ingest_pb2.DatasetSummary]  # type: ignore[assignment]
     """What the charts need: counts, speed, corrections and the typing profile along the phrase."""
     ReadAttempts: _aio.UnaryStreamMultiCallable[_ingest_pb2.ReadAttemptsRequest, _attempts_pb2.RecordBatch]  # type: ignore[assignment]
-    """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA."""
+    """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA.
+    Of an attempt that is TOO_LONG the first 1,025 keystrokes are kept.
+    """
 
 class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns URLs of typing data into datasets, and hands out what is in them."""
@@ -172,6 +176,8 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.ReadAttemptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_attempts_pb2.RecordBatch], _abc.AsyncIterator[_attempts_pb2.RecordBatch]]:
-        """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA."""
+        """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA.
+        Of an attempt that is TOO_LONG the first 1,025 keystrokes are kept.
+        """
 
 def add_IngestServiceServicer_to_server(servicer: IngestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,6 +25,9 @@ LABEL_LENGTH = 256
 KEY_BYTES = 64
 """Longest name of a key."""
 
+_KEPT = attempts.MAX_KEYSTROKES + 1
+"""Keystrokes kept of an attempt: enough to see that it is TOO_LONG, and few enough for a message."""
+
 MOST_ATTEMPTS = IngestSettings.model_construct().ingest_document_attempts
 """Attempts of one document where nobody sets them."""
 
@@ -191,8 +194,11 @@ def to_document(decoded: Decoded) -> Document:
     Their fields leave the structs in a comprehension each, 11 ns a keystroke, which is less than `attrgetter` or
     pyarrow.json take; all else works on columns.
     """
-    flat = list(chain.from_iterable(decoded.attempts))
-    lengths = np.fromiter(map(len, decoded.attempts), np.int64, len(decoded.attempts))
+    read = decoded.attempts
+    if max(map(len, read), default=0) > _KEPT:
+        read = [one[:_KEPT] for one in read]
+    flat = list(chain.from_iterable(read))
+    lengths = np.fromiter(map(len, read), np.int64, len(read))
     characters = _keys([one.character for one in flat])
     pressed_at, good = parse_times([one.typed_at for one in flat])
     released_at, readable = _releases([one.released_at for one in flat])

@@ -12,7 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keyprint import attempts
+from keyprint.arrow import to_ipc
 from keyprint.attempts import SCHEMA
+from keyprint.channel import MESSAGE_BYTES
 from keyprint.errors import InvalidArgument
 from services.ingest.parse import Document, parse_document, to_batch
 
@@ -153,3 +155,10 @@ def test_a_large_document_holds_as_many_values_as_its_bytes_allow() -> None:
         parse_document(document()[:-1] + b', "more": [' + b"0," * (commas - 3) + b"0]}")
     assert refused.value.reason == "LIMIT_EXCEEDED"
     assert not len(parse_document(document()[:-1] + b', "more": [' + b"0,".ljust(16) * commas + b"0]}").keystrokes)
+
+
+def test_a_message_holds_what_is_kept_of_an_attempt_that_is_far_too_long() -> None:
+    wide = [{"typed_at": AT, "character": "k" * 64}] * 220_000
+    batch = rows(parse_document(document(wide)))
+    assert batch["reason"].to_pylist() == ["TOO_LONG"]
+    assert len(to_ipc(batch)) < MESSAGE_BYTES
