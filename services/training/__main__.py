@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
 
 from keyprint.channel import channel
 from keyprint.database import workflows_url
@@ -18,6 +20,11 @@ def main() -> None:
     settings = read(TrainingSettings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     home = settings.directory("training")
+    # What libraries put aside lies here too, where the next start sweeps it away after a crash.
+    temporary = home / "temporary"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)
     # BentoML reads both while it is imported; unasked it writes into the user's home and reports its use.
     os.environ |= {"BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
 
