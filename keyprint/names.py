@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from keyprint.errors import InvalidArgument
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+_LONGEST_VERSION = 9
+"""Digits: what databases and messages hold has more."""
 _RULE = "1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit"
 
 
@@ -52,6 +54,18 @@ def parse_reference(text: str, field: str = "model") -> Reference:
     check_model_name(name, field)
     if not at:
         return Reference(name)
-    if rest.isdecimal() and rest.isascii() and int(rest) > 0:
-        return Reference(name, version=int(rest))
+    if rest.isdecimal() and rest.isascii():
+        return Reference(name, version=_version(rest, field))
     return Reference(name, alias=check_alias(rest, field))
+
+
+def _version(digits: str, field: str) -> int:
+    if digits.startswith("0") or len(digits) > _LONGEST_VERSION:
+        shown = digits if len(digits) <= _LONGEST_VERSION else f"{digits[:_LONGEST_VERSION]}…"
+        raise InvalidArgument(
+            "MODEL_VERSION_INVALID",
+            f"{shown!r} is no version; one is a whole number from 1, without a zero before it, of at most "
+            f"{_LONGEST_VERSION} digits.",
+            field,
+        )
+    return int(digits)

@@ -26,6 +26,7 @@ def test_an_empty_name_or_a_path_is_refused_with_the_rule(name: str) -> None:
     [
         ("m", Reference("m")),
         ("m@3", Reference("m", version=3)),
+        ("m@999999999", Reference("m", version=999_999_999)),
         ("m@champion", Reference("m", alias="champion")),
     ],
 )
@@ -37,6 +38,14 @@ def test_a_reference_is_a_name_a_version_or_an_alias(text: str, reference: Refer
 def test_anything_else_is_no_reference(text: str) -> None:
     with pytest.raises(InvalidArgument):
         names.parse_reference(text)
+
+
+@pytest.mark.parametrize("version", ["0", "01", "007", "9" * 10, "9" * 20, "9" * 5000])
+def test_a_version_has_one_spelling_and_no_more_digits_than_there_are_versions(version: str) -> None:
+    with pytest.raises(InvalidArgument, match="is no version; one is a whole number from 1") as caught:
+        names.parse_reference(f"m@{version}")
+    assert (caught.value.reason, caught.value.field) == ("MODEL_VERSION_INVALID", "model")
+    assert len(caught.value.message) < 150
 
 
 def test_an_alias_of_digits_would_pass_for_a_version() -> None:
