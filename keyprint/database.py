@@ -6,14 +6,15 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.engine import Engine
 
 
 def open_database(url: str, migrations: Path) -> Engine:
     """Opens the database at the SQLAlchemy `url` and runs the Alembic scripts of `migrations` that it lacks."""
     # An error's text would hold the values of its statement, and a URL among them may hold credentials.
-    engine = create_engine(url, hide_parameters=True)
+    # A server may have been started again since a connection was last used; asking first costs one round trip.
+    engine = create_engine(url, hide_parameters=True, pool_pre_ping=make_url(url).get_backend_name() != "sqlite")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _careful)
     config = Config()
