@@ -25,6 +25,7 @@ from keyprint.cli.train import read_params
 from services.ingest.duplicates import find_duplicates
 from services.ingest.parse import parse_document
 from services.training.dataset import Trainable
+from services.training.evaluate import Evaluation
 from services.training.learners import LEARNERS, learner
 from services.training.trainer import train
 from services.training.work import Order
@@ -65,13 +66,13 @@ def row(wanted: argparse.Namespace, name: str, release_times: bool) -> str:
         train(
             Order("", folder, "", name, params, wanted.holdout, "late", "timing", wanted.seed), data, lambda told: None
         )
-        found, about = package.read_metrics(Path(folder)), package.read_training(Path(folder))
+        found, about = package.read_metrics(Path(folder), Evaluation), package.read(Path(folder)).training
         size = (Path(folder) / package.GRAPH).stat().st_size
-    interval = f"{found['accuracy_low']:.1%} - {found['accuracy_high']:.1%}"
+    interval = f"{found.accuracy_low:.1%} - {found.accuracy_high:.1%}"
     return (
-        f"| {name} | {'with releases' if release_times else 'presses only'} | {found['accuracy']:.1%} [{interval}], "
-        f"{found['attempts']} attempts | {found['macro_f1']:.3f} | {found['equal_error_rate']:.2%} | "
-        f"{about['fit_seconds']:.0f} s | {size / 1e6:.1f} MB |"
+        f"| {name} | {'with releases' if release_times else 'presses only'} | {found.accuracy:.1%} [{interval}], "
+        f"{found.attempts} attempts | {found.macro_f1:.3f} | {found.equal_error_rate:.2%} | "
+        f"{about.fit_seconds:.0f} s | {size / 1e6:.1f} MB |"
     )
 
 

@@ -14,13 +14,22 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
+
+from keyprint.holdout import Split
+from keyprint.typed import Count, Number, Positive, Read, Share, Text, load
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SCHEMA_VERSION = 1
 
@@ -30,18 +39,36 @@ UNPACKED_BYTES = 2 * 2**30
 GRAPH = "model.onnx"
 INPUT, OUTPUT = "features", "probabilities"
 
+FILES = frozenset((GRAPH, "features.json", "labels.json", "decision.json", "metrics.json", "training.json"))
+SOURCES = frozenset((".keras", ".skops"))
+"""Every file of a package, and how the names of source estimators end."""
+
 _STORE_FILE = "model.yaml"
 """Written by the model store; it differs from store to store, so no digest covers it."""
+
+
+Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
 class Inputs:
     """What the graph is fed: a feature set of one version, for one phrase, with or without release times."""
 
-    feature_set: str
-    version: int
-    phrase: str
+    feature_set: Text
+    version: Count
+    phrase: Annotated[Text, Field(min_length=2, max_length=256)]
     release_times: bool
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The users, in the order of the graph's outputs."""
+
+    labels: Annotated[tuple[Text, ...], Field(min_length=2)]
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("a label is there twice")
 
 
 @dataclass(frozen=True)
@@ -54,13 +81,63 @@ class Thresholds:
         threshold: the score for each rate.
     """
 
-    default_far: float
-    far: tuple[float, ...]
-    threshold: tuple[float, ...]
+    default_far: Rate
+    far: Annotated[tuple[Rate, ...], Field(min_length=1)]
+    threshold: tuple[Number, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.far) != len(self.threshold) or any(one >= other for one, other in pairwise(self.far)):
+            raise ValueError("there must be one threshold for each rate, and the rates must rise")
 
     def at(self, far: float) -> float:
         """The threshold for a false accept rate, interpolated over its logarithm, the nearest end beyond the ends."""
         return float(np.interp(np.log(far), np.log(self.far), self.threshold))
+
+
+@dataclass(frozen=True)
+class Point:
+    """One epoch or boosting round of the final fit: loss in nats, accuracy 0 to 1, None where there is none."""
+
+    step: Count
+    loss: Number | None
+    accuracy: Share | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model was trained on and how.
+
+    Attributes:
+        dataset: its id.
+        fingerprint: of the dataset when it was read.
+        learner: its name.
+        params: every parameter by name.
+        holdout: share kept from training.
+        split: how that was chosen.
+        seed: of every random choice.
+        impostors: share of the users that it was evaluated with as impostors, as asked for.
+        temperature: by which the logits are divided.
+        libraries: what it was trained with, Python and Keyprint themselves included, to its version.
+        fit_seconds: how long the fit alone took.
+        near_ties: hold-out attempts whose order of candidates a rounding may turn.
+        curve: of the fit.
+        attempt_ids: of the attempts that it saw, calibration included, as 32 hex digits.
+    """
+
+    dataset: Text
+    fingerprint: Annotated[Text, Field(max_length=64)]
+    learner: Text
+    params: dict[Text, Number]
+    holdout: Annotated[float, Field(gt=0, lt=1)]
+    split: Split
+    seed: Count
+    impostors: Annotated[float, Field(ge=0, lt=1)]
+    temperature: Annotated[float, Field(gt=0)]
+    libraries: dict[Text, Text]
+    fit_seconds: Positive
+    near_ties: Count
+    curve: tuple[Point, ...]
+    attempt_ids: tuple[Annotated[str, Field(pattern="^[0-9a-f]{32}$")], ...]
 
 
 @dataclass(frozen=True)
@@ -71,7 +148,12 @@ class Package:
     inputs: Inputs
     labels: tuple[str, ...]
     thresholds: Thresholds
-    trained_ids: frozenset[bytes]
+    training: Training
+
+    @cached_property
+    def trained_ids(self) -> frozenset[bytes]:
+        """Of the attempts that it saw."""
+        return frozenset(map(bytes.fromhex, self.training.attempt_ids))
 
 
 def write(
@@ -79,20 +161,20 @@ def write(
     inputs: Inputs,
     labels: Sequence[str],
     thresholds: Thresholds,
-    metrics: Mapping[str, Any],
-    training: Mapping[str, Any],
-    trained_ids: Sequence[bytes],
+    metrics: DataclassInstance,
+    training: Training,
 ) -> None:
     """Writes everything but the graph and the source estimator into `directory`."""
-    contents: dict[str, Mapping[str, Any]] = {
-        "features.json": asdict(inputs),
-        "labels.json": {"labels": list(labels)},
-        "decision.json": asdict(thresholds),
+    contents: dict[str, DataclassInstance] = {
+        "features.json": inputs,
+        "labels.json": Labels(tuple(labels)),
+        "decision.json": thresholds,
         "metrics.json": metrics,
-        "training.json": {**training, "attempt_ids": [one.hex() for one in trained_ids]},
+        "training.json": training,
     }
     for name, content in contents.items():
-        text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1, sort_keys=True, allow_nan=False)
+        said = {"schema_version": SCHEMA_VERSION, **asdict(content)}
+        text = json.dumps(said, indent=1, sort_keys=True, allow_nan=False)
         (directory / name).write_text(text + "\n", encoding="utf-8")
 
 
@@ -100,31 +182,64 @@ def read(directory: Path) -> Package:
     """Reads what `write` wrote.
 
     Raises:
-        ValueError: a file is of another schema version, or not what it should be.
+        OSError: a file is missing.
+        ValueError: a file is of another schema version, or not what it should be; says which and where.
     """
-    features, labels, decision, training = (
-        _load(directory / f"{name}.json") for name in ("features", "labels", "decision", "training")
+    return Package(
+        directory=directory,
+        inputs=read_file(directory / "features.json", Inputs),
+        labels=read_file(directory / "labels.json", Labels).labels,
+        thresholds=read_file(directory / "decision.json", Thresholds),
+        training=read_file(directory / "training.json", Training),
     )
+
+
+def read_metrics(directory: Path, kind: type[Read]) -> Read:
+    """How the model did on its hold-out, as `write` was given it.
+
+    Raises:
+        OSError: the file is missing.
+        ValueError: it is of another schema version, or not what it should be.
+    """
+    return read_file(directory / "metrics.json", kind)
+
+
+def read_file(path: Path, kind: type[Read]) -> Read:
+    """Reads one file of a package.
+
+    Raises:
+        OSError: it is missing.
+        ValueError: it is of another schema version, or not what it should be.
+    """
+    text = path.read_bytes()
     try:
-        return Package(
-            directory=directory,
-            inputs=Inputs(**features),
-            labels=tuple(labels["labels"]),
-            thresholds=Thresholds(decision["default_far"], tuple(decision["far"]), tuple(decision["threshold"])),
-            trained_ids=frozenset(map(bytes.fromhex, training["attempt_ids"])),
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"The package in {directory.name} is not complete: {error}.") from error
+        version = load(text, _Versioned).schema_version
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"it has schema version {version}, and this Keyprint reads {SCHEMA_VERSION}")
+        return load(text, kind)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
 
 
-def read_training(directory: Path) -> dict[str, Any]:
-    """What the model was trained on and how, as `write` was given it, and `attempt_ids` in hex."""
-    return _load(directory / "training.json")
+@dataclass(frozen=True)
+class _Versioned:
+    schema_version: int
 
 
-def read_metrics(directory: Path) -> dict[str, Any]:
-    """How the model did on its hold-out, as `write` was given it."""
-    return _load(directory / "metrics.json")
+@dataclass(frozen=True)
+class File:
+    """One file of a package: its path in there, and its bytes."""
+
+    name: str
+    size: int
+
+
+def files(directory: Path) -> list[File]:
+    """The files of a package, those of a model store left out, by name."""
+    found = [path for path in directory.rglob("*") if path.is_file() and path.name != _STORE_FILE]
+    return sorted(
+        (File(path.relative_to(directory).as_posix(), path.stat().st_size) for path in found), key=lambda one: one.name
+    )
 
 
 def unpack(archive: Path, directory: Path) -> None:
@@ -138,14 +253,6 @@ def unpack(archive: Path, directory: Path) -> None:
         if sum(member.size for member in packed.getmembers()) > UNPACKED_BYTES:
             raise tarfile.TarError(f"it is larger than {UNPACKED_BYTES} bytes")
         packed.extractall(directory, filter="data")
-
-
-def _load(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    version = content.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
-        raise ValueError(f"{path.name} has schema version {version}; this Keyprint reads {SCHEMA_VERSION}.")
-    return content
 
 
 def digest(directory: Path) -> str:

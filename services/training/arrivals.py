@@ -44,14 +44,21 @@ class Arrivals:
             _write(pieces, archive)
             try:
                 package.unpack(archive, unpacked)
-                _check(unpacked)
+                model = _checked(name, unpacked)
             except (OSError, tarfile.TarError, ValueError) as error:
-                raise _invalid(f"it is damaged, or was never one ({error})") from None
+                raise _invalid(str(error)) from None
+            self._publish(model, unpacked, new_version)
+            return model
 
-            def publish(version: int) -> Model:
-                return entry(name, version, self._store.put(name, version, unpacked))
-
-            return self._models.publish(name, new_version, publish)
+    def _publish(self, model: Model, directory: Path, new_version: bool) -> None:
+        # Moving it takes its time, in which nobody is to wait for the database.
+        model.version = self._models.reserve(model.name, new_version)
+        try:
+            self._store.put(model.name, model.version, directory)
+            self._models.add(model, new_version)
+        except BaseException:
+            self._store.delete(model.name, model.version)
+            raise
 
 
 def _write(pieces: Iterable[bytes], archive: Path) -> None:
@@ -64,8 +71,8 @@ def _write(pieces: Iterable[bytes], archive: Path) -> None:
             file.write(piece)
 
 
-def _check(directory: Path) -> None:
-    """Nothing, if the package is what its exporter said, and can be served here.
+def _checked(name: str, directory: Path) -> Model:
+    """The row of a package that is what its exporter said, and can be told of and served here; its version is 0.
 
     Raises:
         InvalidArgument: its content is not what its digest says, or its graph does not answer for its users.
@@ -73,26 +80,28 @@ def _check(directory: Path) -> None:
         OSError: a file is missing.
         ValueError: a file is not what it should be.
     """
-    if said_digest(directory) != package.digest(directory):
+    for file in package.files(directory):
+        if file.name not in package.FILES and Path(file.name).suffix not in package.SOURCES:
+            raise _invalid(f"it holds {file.name!r}, which no model has")
+    model = entry(name, 0, directory)
+    if said_digest(directory) != model.digest:
         raise _invalid("its digest is another than that of its content")
-    # Everything that its row will hold.
-    entry("arrival", 0, directory)
-    made = package.read(directory)
-    features = FEATURE_SETS.get(made.inputs.feature_set)
-    if features is None or features.version != made.inputs.version:
+    features = FEATURE_SETS.get(model.features)
+    if features is None or features.version != model.features_version:
         raise FailedPrecondition(
             "UNKNOWN_FEATURE_SET",
-            f"The model reads features {made.inputs.feature_set!r} of version {made.inputs.version}, which this "
-            "Keyprint does not have.",
+            f"The model reads features {model.features!r} of version {model.features_version}, which this Keyprint "
+            "does not have.",
             "content",
         )
-    width = len(features.columns(made.inputs.phrase, made.inputs.release_times))
+    width = len(features.columns(model.phrase, model.release_times))
     try:
         answer = Graph(directory / package.GRAPH).run(np.zeros((1, width), np.float32))
     except Exception as error:
         raise _invalid("its graph does not run on its features") from error
-    if answer.shape != (1, len(made.labels)):
+    if answer.shape != (1, len(model.users)) or not np.isfinite(answer).all():
         raise _invalid("its graph does not answer for each of its users")
+    return model
 
 
 def _invalid(why: str) -> InvalidArgument:

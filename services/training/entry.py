@@ -2,53 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from keyprint import package
+from services.training.evaluate import Evaluation
 from services.training.tables import Model, now
 
 
 def entry(name: str, version: int, directory: Path) -> Model:
-    """The row of a package that lies in the store under a name and version; all that it says stands in the package.
+    """The row of a package under a name and version; all that it says stands in the package.
 
     Raises:
-        ValueError: the package is not complete, or of another schema version.
+        OSError: a file is missing.
+        ValueError: a file is not what it should be, or says other than another one.
     """
-    made, about = package.read(directory), package.read_training(directory)
-    try:
-        return Model(
-            name=name,
-            version=version,
-            features=made.inputs.feature_set,
-            features_version=made.inputs.version,
-            release_times=made.inputs.release_times,
-            phrase=made.inputs.phrase,
-            users=list(made.labels),
-            training_attempts=len(made.trained_ids),
-            size_kib=_size(directory) // 1024,
-            digest=package.digest(directory),
-            evaluation=package.read_metrics(directory),
-            created_at=now(),
-            **{one: about[one] for one in _TOLD},
-        )
-    except KeyError as error:
-        raise ValueError(f"The package of {name} does not say {error}.") from error
-
-
-_TOLD = (
-    "learner",
-    "dataset",
-    "fingerprint",
-    "holdout",
-    "split",
-    "params",
-    "seed",
-    "fit_seconds",
-    "near_ties",
-    "libraries",
-    "curve",
-)
-
-
-def _size(directory: Path) -> int:
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    made = package.read(directory)
+    evaluation = package.read_metrics(directory, Evaluation)
+    if tuple(one.user for one in evaluation.users) != made.labels or len(evaluation.confusion) != len(made.labels) ** 2:
+        raise ValueError("metrics.json tells of other users than labels.json")
+    files, about = package.files(directory), made.training
+    return Model(
+        name=name,
+        version=version,
+        learner=about.learner,
+        features=made.inputs.feature_set,
+        features_version=made.inputs.version,
+        release_times=made.inputs.release_times,
+        phrase=made.inputs.phrase,
+        users=list(made.labels),
+        dataset=about.dataset,
+        fingerprint=about.fingerprint,
+        holdout=about.holdout,
+        split=about.split,
+        params=about.params,
+        seed=about.seed,
+        impostors=about.impostors,
+        temperature=about.temperature,
+        thresholds=asdict(made.thresholds),
+        training_attempts=len(made.trained_ids),
+        fit_seconds=about.fit_seconds,
+        near_ties=about.near_ties,
+        size_kib=sum(one.size for one in files) // 1024,
+        files=[asdict(one) for one in files],
+        digest=package.digest(directory),
+        libraries=about.libraries,
+        evaluation=asdict(evaluation),
+        curve=[asdict(point) for point in about.curve],
+        created_at=now(),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from services.training import openset
+from keyprint.typed import Count, Share, Text, convert
 from services.training.openset import OpenSet
-from services.training.rates import DetPoint, Probabilities, Rates, Truth, det_curve, equal_error_rate, points
+from services.training.rates import DetPoint, Probabilities, Rates, Truth, det_curve, equal_error_rate
 
 CALIBRATION_BINS = 15
 TOP = 3
@@ -31,30 +31,30 @@ class UserEvaluation:
         equal_error_rate: of this user against all others.
     """
 
-    user: str
-    precision: float
-    recall: float
-    support: int
-    equal_error_rate: float
+    user: Text
+    precision: Share
+    recall: Share
+    support: Count
+    equal_error_rate: Share
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """How well a model does on one hold-out; `keyprint.v1.Evaluation` says what each field is."""
 
-    attempts: int
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    macro_precision: float
-    macro_recall: float
-    macro_f1: float
+    attempts: Count
+    accuracy: Share
+    accuracy_low: Share
+    accuracy_high: Share
+    macro_precision: Share
+    macro_recall: Share
+    macro_f1: Share
     log_loss: float
-    top3_accuracy: float
-    calibration_error: float
-    equal_error_rate: float
+    top3_accuracy: Share
+    calibration_error: Share
+    equal_error_rate: Share
     users: tuple[UserEvaluation, ...]
-    confusion: tuple[int, ...]
+    confusion: tuple[Count, ...]
     det: tuple[DetPoint, ...]
     open_set: OpenSet | None = None
 
@@ -106,16 +106,7 @@ def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str]) 
 
 def from_json(content: Mapping[str, Any]) -> Evaluation:
     """Rebuilds what `dataclasses.asdict` made of an evaluation."""
-    plain = {field.name: content.get(field.name) for field in fields(Evaluation)}
-    return Evaluation(
-        **plain
-        | {
-            "users": tuple(UserEvaluation(**one) for one in content["users"]),
-            "confusion": tuple(content["confusion"]),
-            "det": points(content["det"]),
-            "open_set": openset.from_json(content["open_set"]) if content.get("open_set") else None,
-        }
-    )
+    return convert(content, Evaluation)
 
 
 def _interval(right: int, count: int) -> tuple[float, float]:

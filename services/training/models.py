@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from sqlalchemy import Select, delete, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Select, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
 from keyprint.errors import NotFound
 from keyprint.names import Reference, parse_reference
-from services.training.reserve import reserve
-from services.training.tables import Alias, AliasMove, Measured, Model, Sessions, now
+from services.training.reserve import hold, reserve
+from services.training.tables import Alias, AliasMove, Measured, Model, Name, Sessions, now, upsert
 
 
 class Models:
@@ -31,7 +28,7 @@ class Models:
         with self._sessions.begin() as session:
             found = session.scalars(_named(session, wanted)).first()
         if found is None:
-            raise NotFound("MODEL_NOT_FOUND", f"There is no model {reference!r}.", "model")
+            raise _no(reference)
         return found
 
     def page(self, before: int | None, size: int) -> list[Model]:
@@ -62,16 +59,17 @@ class Models:
             InvalidArgument: it is no reference.
             NotFound: there is none.
         """
-        model = self.get(reference)
-        try:
-            with self._sessions.begin() as session:
-                before = session.get(Alias, (model.name, alias), with_for_update=True)
-                if before is None or before.version != model.version:
-                    session.merge(Alias(name=model.name, alias=alias, version=model.version))
-                    session.add(_move(model.name, alias, model.version))
-        except IntegrityError:
-            # Another caller made the same alias at once; this one moves it.
-            return self.set_alias(reference, alias)
+        wanted = parse_reference(reference, "model")
+        with self._sessions.begin() as session:
+            # What deletes models locks the name's row as well, so the model is there until this is written.
+            _lock(session, wanted.name)
+            model = session.scalars(_named(session, wanted)).first()
+            if model is None:
+                raise _no(reference)
+            before = session.get(Alias, (model.name, alias))
+            if before is None or before.version != model.version:
+                session.merge(Alias(name=model.name, alias=alias, version=model.version))
+                session.add(_move(model.name, alias, model.version))
         return model
 
     def alias_moves(self, name: str, before: int | None, size: int) -> list[AliasMove]:
@@ -82,25 +80,25 @@ class Models:
         with self._sessions.begin() as session:
             return list(session.scalars(query))
 
-    def publish(self, name: str, new_version: bool, make: Callable[[int], Model]) -> Model:
-        """Adds a model that no job made.
-
-        Args:
-            name: of the model.
-            new_version: whether the name may exist.
-            make: given the version, makes the row; what it leaves when this fails is swept at the next start.
+    def reserve(self, name: str, new_version: bool) -> int:
+        """The next version of a name, for a model that no job makes.
 
         Raises:
             AlreadyExists: the name is taken, and no new version was asked for.
         """
-        try:
-            with self._sessions.begin() as session:
-                model = make(reserve(session, name, new_version))
-                session.add(model)
-            return model
-        except IntegrityError:
-            # Another caller was the first to use the name.
-            return self.publish(name, new_version, make)
+        with self._sessions.begin() as session:
+            return reserve(session, name, new_version)
+
+    def add(self, model: Model, new_version: bool) -> None:
+        """Adds a model of a version that was reserved.
+
+        Raises:
+            AlreadyExists: somebody took the name since, and no new version was asked for.
+        """
+        with self._sessions.begin() as session:
+            if not new_version:
+                hold(session, model.name, model.version)
+            session.add(model)
 
     def delete(self, reference: str) -> list[Model]:
         """Deletes the model that a reference names, all versions of a bare name, with their aliases; gives what went.
@@ -112,6 +110,7 @@ class Models:
         wanted = parse_reference(reference, "model")
         bare = wanted.version is None and wanted.alias is None
         with self._sessions.begin() as session:
+            _lock(session, wanted.name)
             query = select(Model).where(Model.name == wanted.name) if bare else _named(session, wanted)
             going = list(session.scalars(query))
             for model in going:
@@ -120,10 +119,13 @@ class Models:
                 ):
                     session.add(_move(alias.name, alias.alias, 0))
                     session.delete(alias)
-                session.execute(delete(Measured).where(Measured.model_digest == model.digest))
                 session.delete(model)
+            # Nobody measures them from here on.
+            session.flush()
+            digests = [model.digest for model in going]
+            session.execute(delete(Measured).where(Measured.model_digest.in_(digests)))
         if not going:
-            raise NotFound("MODEL_NOT_FOUND", f"There is no model {reference!r}.", "model")
+            raise _no(reference)
         return going
 
     def measured(self, model_digest: str, holdout_digest: str) -> Measured | None:
@@ -132,9 +134,22 @@ class Models:
             return session.get(Measured, (model_digest, holdout_digest))
 
     def keep_measured(self, measured: Measured) -> None:
-        """Keeps how a model did on a hold-out."""
+        """Keeps how a model did on a hold-out, if the model is there; of two callers, who find the same, the first."""
+        row = {column.key: getattr(measured, column.key) for column in inspect(Measured).column_attrs}
+        # A write locks the model, in every database: it is not deleted before this is written.
+        here = update(Model).where(Model.digest == measured.model_digest).values(digest=Model.digest)
         with self._sessions.begin() as session:
-            session.merge(measured)
+            if session.scalars(here.returning(Model.number)).all():
+                session.execute(upsert(session, Measured).values(row).on_conflict_do_nothing())
+
+
+def _lock(session: Session, name: str) -> None:
+    """Has whoever else changes a name's models and aliases wait for the end of this transaction."""
+    session.execute(update(Name).where(Name.name == name).values(last_version=Name.last_version))
+
+
+def _no(reference: str) -> NotFound:
+    return NotFound("MODEL_NOT_FOUND", f"There is no model {reference!r}.", "model")
 
 
 def _move(name: str, alias: str, version: int) -> AliasMove:

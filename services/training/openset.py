@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from keyprint.errors import FailedPrecondition
-from services.training.rates import DetPoint, Probabilities, Truth, det_curve, equal_error_rate, points
+from keyprint.typed import Count, Share
+from services.training.rates import DetPoint, Probabilities, Truth, det_curve, equal_error_rate
 
 FEWEST_KNOWN = 2
 
@@ -20,17 +20,12 @@ class OpenSet:
     """Claims of impostors against a model that never saw them; `keyprint.v1.OpenSet` says what each field is."""
 
     impostors: tuple[str, ...]
-    attempts: int
+    attempts: Count
     threshold: float
-    false_accept_rate: float
-    false_reject_rate: float
-    equal_error_rate: float
+    false_accept_rate: Share
+    false_reject_rate: Share
+    equal_error_rate: Share
     det: tuple[DetPoint, ...]
-
-
-def from_json(content: Mapping[str, Any]) -> OpenSet:
-    """Rebuilds what `dataclasses.asdict` made of it."""
-    return OpenSet(**{**content, "impostors": tuple(content["impostors"]), "det": points(content["det"])})
 
 
 def check_impostors(users: int, share: float) -> int:

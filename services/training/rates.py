@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from sklearn import metrics
+
+from keyprint.typed import Share
 
 Probabilities = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Truth = npt.NDArray[np.int64]
@@ -20,8 +21,8 @@ DET_POINTS = 200
 class DetPoint:
     """The two error rates, 0 to 1, when claims are accepted from a score of `threshold`."""
 
-    false_accept_rate: float
-    false_reject_rate: float
+    false_accept_rate: Share
+    false_reject_rate: Share
     threshold: float
 
 
@@ -69,8 +70,3 @@ def det_curve(genuine: Rates, impostor: Rates) -> tuple[DetPoint, ...]:
         DetPoint(*point)
         for point in zip(accepted[rows].tolist(), rejected[rows].tolist(), thresholds[rows].tolist(), strict=True)
     )
-
-
-def points(content: Iterable[Mapping[str, float]]) -> tuple[DetPoint, ...]:
-    """Rebuilds what `dataclasses.asdict` made of points."""
-    return tuple(DetPoint(**one) for one in content)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, LargeBinary, String
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from keyprint.database import open_database
@@ -22,6 +23,12 @@ UNDER_WAY = (PENDING, RUNNING, CANCELLING)
 def open_tables(url: str) -> Sessions:
     """Opens the database at the SQLAlchemy `url`, its tables up to date."""
     return sessionmaker(open_database(url, Path(__file__).parent / "migrations"), expire_on_commit=False)
+
+
+def upsert(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT into a table that may say what to do where the row is there already."""
+    # Each database has its own word for it, and both work the same.
+    return postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def now() -> datetime:
@@ -93,10 +100,14 @@ class Model(Base):
     split: Mapped[str] = mapped_column(String(16))
     params: Mapped[dict[str, float]] = mapped_column(JSON)
     seed: Mapped[int]
+    impostors: Mapped[float]
+    temperature: Mapped[float]
+    thresholds: Mapped[dict[str, Any]] = mapped_column(JSON)
     training_attempts: Mapped[int]
     fit_seconds: Mapped[float]
     near_ties: Mapped[int]
     size_kib: Mapped[int]
+    files: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     digest: Mapped[str] = mapped_column(String(64))
     libraries: Mapped[dict[str, str]] = mapped_column(JSON)
     evaluation: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from keyprint.errors import Internal
 from keyprint.features import FeatureSet, Matrix, feature_set
 from keyprint.graph import Graph
 from keyprint.holdout import choose
+from keyprint.package import Point, Training
 from services.training.calibrate import Logits, softmax, temperature, thresholds
 from services.training.dataset import Trainable, nothing_to_calibrate_on, select
 from services.training.evaluate import evaluate
 from services.training.learners import learner
 from services.training.learners.learner import Examples, Fitted, Labels, Learner, Step
 from services.training.openset import OpenSet, choose_impostors, evaluate_open
-from services.training.work import Order, Outcome, Point, Progress
+from services.training.work import Order, Outcome, Progress
 
 CALIBRATION_SHARE = 0.1
 CALIBRATION_SEED = 0
@@ -98,23 +100,23 @@ def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
         package.Inputs(features.name, features.version, data.phrase, data.release_times),
         labels.tolist(),
         probe.thresholds,
-        asdict(evaluation),
-        {
-            "dataset": data.id,
-            "fingerprint": data.fingerprint,
-            "learner": order.learner,
-            "params": dict(order.params),
-            "holdout": order.holdout,
-            "split": order.split,
-            "seed": order.seed,
-            "impostors": order.impostors,
-            "temperature": probe.degrees,
-            "libraries": _versions(fit.learner),
-            "fit_seconds": fit_seconds,
-            "near_ties": near_ties,
-            "curve": [asdict(point) for point in curve],
-        },
-        known.ids,
+        evaluation,
+        Training(
+            dataset=data.id,
+            fingerprint=data.fingerprint,
+            learner=order.learner,
+            params=dict(order.params),
+            holdout=order.holdout,
+            split=order.split,
+            seed=order.seed,
+            impostors=order.impostors,
+            temperature=probe.degrees,
+            libraries=_versions(fit.learner),
+            fit_seconds=fit_seconds,
+            near_ties=near_ties,
+            curve=tuple(curve),
+            attempt_ids=tuple(one.hex() for one in known.ids),
+        ),
     )
     return Outcome()
 
@@ -230,5 +232,6 @@ def _check_agreement(found: Matrix, expected: np.ndarray[tuple[int, int], np.dty
 
 
 def _versions(used: Learner) -> dict[str, str]:
-    names: Sequence[str] = (*used.libraries, "bentoml", "numpy", "onnx", "onnxruntime")
-    return {name: version(name) for name in names}
+    # Whatever the learner, calibration is scipy's and the metrics are scikit-learn's.
+    own = ("bentoml", "keyprint", "numpy", "onnx", "onnxruntime", "scikit-learn", "scipy")
+    return {"python": platform.python_version(), **{name: version(name) for name in (*used.libraries, *own)}}

@@ -9,6 +9,7 @@ from typing import Any
 
 from keyprint.errors import KeyprintError
 from keyprint.holdout import Split
+from keyprint.package import Point
 
 STAGES = ("reading", "fitting", "calibrating", "exporting", "evaluating")
 """In this order; the service adds "queued" before and "publishing" and "done" after."""
@@ -41,15 +42,6 @@ class Order:
     features: str
     seed: int
     impostors: float = 0.0
-
-
-@dataclass(frozen=True)
-class Point:
-    """One epoch or boosting round of the final fit: loss in nats, accuracy 0 to 1, None where there is none."""
-
-    step: int
-    loss: float | None
-    accuracy: float | None
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,58 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from keyprint import package
-from keyprint.package import Inputs, Thresholds
+from keyprint.package import Inputs, Point, Thresholds, Training
+from keyprint.typed import Share
 
 INPUTS = Inputs("timing", 1, "hi", True)
 THRESHOLDS = Thresholds(0.01, (0.001, 0.01, 0.1), (0.9, 0.6, 0.2))
+TRAINING = Training(
+    dataset="ds_1",
+    fingerprint="f",
+    learner="adaboost",
+    params={"trees": 5},
+    holdout=0.2,
+    split="late",
+    seed=7,
+    impostors=0.0,
+    temperature=0.5,
+    libraries={"numpy": "2"},
+    fit_seconds=1.5,
+    near_ties=0,
+    curve=(Point(1, 0.5, None),),
+    attempt_ids=("00" * 16,),
+)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Stands for an evaluation."""
+
+    accuracy: Share
+    users: tuple[str, ...]
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     (tmp_path / package.GRAPH).write_bytes(b"graph")
-    package.write(tmp_path, INPUTS, ["ada", "bob"], THRESHOLDS, {"accuracy": 1.0}, {"seed": 7}, [bytes(16)])
+    package.write(tmp_path, INPUTS, ["ada", "bob"], THRESHOLDS, Metrics(1.0, ("ada", "bob")), TRAINING)
     return tmp_path
 
 
 def test_a_package_reads_as_it_was_written(written: Path) -> None:
     read = package.read(written)
     assert (read.inputs, read.labels, read.thresholds) == (INPUTS, ("ada", "bob"), THRESHOLDS)
+    assert read.training == TRAINING
     assert read.trained_ids == {bytes(16)}
+    assert package.read_metrics(written, Metrics) == Metrics(1.0, ("ada", "bob"))
 
 
 def test_the_digest_ignores_the_store_and_sees_one_flipped_bit(written: Path) -> None:
@@ -36,14 +66,87 @@ def test_the_digest_ignores_the_store_and_sees_one_flipped_bit(written: Path) ->
 
 def test_another_schema_version_is_refused(written: Path) -> None:
     (written / "labels.json").write_text('{"schema_version": 99, "labels": []}')
-    with pytest.raises(ValueError, match=r"labels\.json has schema version 99"):
+    with pytest.raises(ValueError, match=r"labels\.json: it has schema version 99"):
         package.read(written)
 
 
-def test_a_missing_key_is_told(written: Path) -> None:
-    (written / "labels.json").write_text('{"schema_version": 1}')
-    with pytest.raises(ValueError, match="not complete"):
-        package.read(written)
+@pytest.mark.parametrize(
+    ("file", "changes", "told"),
+    [
+        ("labels", {"labels": None}, "labels: Input should be a valid"),
+        ("labels", {"labels": [1, 2]}, "labels.0: Input should be a valid string"),
+        ("labels", {"labels": ["ada"]}, "labels: "),
+        ("labels", {"labels": ["ada", "ada"]}, "a label is there twice"),
+        ("labels", {"labels": ["ada", "b\0"]}, "labels.1: String should match"),
+        ("features", {"version": "1"}, "version: Input should be a valid integer"),
+        ("features", {"version": True}, "version: Input should be a valid integer"),
+        ("features", {"phrase": "h"}, "phrase: String should have at least 2"),
+        ("features", {"release_times": 1}, "release_times: Input should be a valid boolean"),
+        ("decision", {"far": [], "threshold": []}, "far: "),
+        ("decision", {"far": [0.1, 0.01, 0.2]}, "the rates must rise"),
+        ("decision", {"threshold": [0.5]}, "one threshold for each rate"),
+        ("decision", {"threshold": [0.9, float("nan"), 0.2]}, "NaN is no finite number"),
+        ("training", {"split": "sideways"}, "split: Input should be 'late' or 'random'"),
+        ("training", {"seed": None}, "seed: Input should be a valid integer"),
+        ("training", {"seed": 2**31}, "seed: Input should be less than"),
+        ("training", {"seed": -1}, "seed: Input should be greater"),
+        ("training", {"fit_seconds": "long"}, "fit_seconds: Input should be a valid number"),
+        ("training", {"fit_seconds": float("inf")}, "Infinity is no finite number"),
+        ("training", {"params": {"trees": "many"}}, "params.trees: Input should be a valid number"),
+        ("training", {"libraries": ["numpy"]}, "libraries: Input should be"),
+        ("training", {"curve": [{"step": 1}]}, "curve.0.loss: Field required"),
+        ("training", {"attempt_ids": ["x"]}, "attempt_ids.0: String should match"),
+        ("metrics", {"accuracy": 1.5}, "accuracy: Input should be less than or equal to 1"),
+        ("metrics", {"users": "ada"}, "users: Input should be a valid"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_file_and_its_field(
+    written: Path, file: str, changes: dict[str, object], told: str
+) -> None:
+    path = written / f"{file}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ValueError, match=rf"^{file}\.json: .*{re.escape(told)}"):
+        read_all(written)
+
+
+@pytest.mark.parametrize("file", ["labels", "features", "decision", "training", "metrics"])
+def test_a_missing_value_is_told_with_its_file_and_its_field(written: Path, file: str) -> None:
+    path = written / f"{file}.json"
+    content = json.loads(path.read_text())
+    for name in content.keys() - {"schema_version"}:
+        path.write_text(json.dumps({key: value for key, value in content.items() if key != name}))
+        with pytest.raises(ValueError, match=rf"^{file}\.json: {name}: Field required"):
+            read_all(written)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no JSON", b"[]", b"null", b'{"schema_version": "1"}', b"\xff", b"[" * 100_000, b'{"schema_version":1e999}'],
+)
+def test_what_is_no_json_object_is_refused(written: Path, content: bytes) -> None:
+    (written / "training.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^training\.json: "):
+        read_all(written)
+
+
+def test_a_number_too_large_to_be_finite_is_refused(written: Path) -> None:
+    path = written / "training.json"
+    path.write_text(path.read_text().replace("1.5", "1e999"))
+    with pytest.raises(ValueError, match="1e999 is no finite number"):
+        read_all(written)
+
+
+def read_all(directory: Path) -> None:
+    package.read(directory)
+    package.read_metrics(directory, Metrics)
+
+
+def test_files_are_told_without_those_of_a_store(written: Path) -> None:
+    (written / "model.yaml").write_text("name: elsewhere")
+    (written / "estimator.skops").write_bytes(b"source")
+    found = {one.name: one.size for one in package.files(written)}
+    assert found.keys() == package.FILES | {"estimator.skops"}
+    assert (found["model.onnx"], found["estimator.skops"]) == (5, 6)
 
 
 def test_thresholds_are_met_at_their_rates_and_held_beyond_the_ends() -> None:

@@ -25,6 +25,29 @@ LABELS = ("ann", "bob", "cat")
 TEMPO_MS = (80, 200, 500)
 
 
+TRAINING = package.Training(
+    dataset="ds_1",
+    fingerprint="f",
+    learner="tempo",
+    params={},
+    holdout=0.2,
+    split="late",
+    seed=0,
+    impostors=0.0,
+    temperature=1.0,
+    libraries={},
+    fit_seconds=0.0,
+    near_ties=0,
+    curve=(),
+    attempt_ids=(),
+)
+
+
+@dataclass(frozen=True)
+class _Nothing:
+    """Inference does not read how a model did."""
+
+
 def keystrokes(tempo_ms: float, phrase: str = PHRASE, release_times: bool = False) -> attempts.Keystrokes:
     """One even attempt."""
     pressed = [round(number * tempo_ms * 1000) for number in range(len(phrase))]
@@ -73,9 +96,8 @@ def write_package(directory: Path, release_times: bool = False, version: int = 1
         package.Inputs("timing", version, PHRASE, release_times),
         LABELS,
         package.Thresholds(0.01, (0.001, 0.01, 0.1), (0.9, 0.7, 0.4)),
-        {},
-        {},
-        [],
+        _Nothing(),
+        TRAINING,
     )
     return directory
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import JSON, String
 
 from keyprint.errors import InvalidArgument, NotFound
 from services.training.jobs import Asked, Jobs
@@ -12,20 +18,26 @@ from services.training.models import Models
 from services.training.tables import Measured, Model, Sessions, now, open_tables
 
 
+def add(tables: Sessions, name: str) -> None:
+    """The next version of a name, whose digest is both."""
+    jobs = Jobs(tables)
+    job, _ = jobs.open(Asked("ds_1", "adaboost", name, 0.2, "late", "timing", {}, 0), "", True)
+    jobs.begin(job.id)
+    row: dict[str, Any] = {
+        column.name: "" if isinstance(column.type, String | JSON) else 0
+        for column in Model.__table__.columns
+        if column.name not in ("number", "name")
+    }
+    row |= {"release_times": False, "created_at": now(), "version": job.version, "digest": f"{name}{job.version}"}
+    jobs.succeed(job.id, Model(name=name, **row))
+
+
 @pytest.fixture
 def tables(tmp_path: Path) -> Sessions:
     """Three versions of `ada` and one of `bob`."""
     tables = open_tables(f"sqlite:///{tmp_path / 'catalogue.db'}")
-    jobs = Jobs(tables)
     for name in ("ada", "ada", "bob", "ada"):
-        job, _ = jobs.open(Asked("ds_1", "adaboost", name, 0.2, "late", "timing", {}, 0), "", True)
-        jobs.begin(job.id)
-        made = {column.name: "" for column in Model.__table__.columns if column.name not in ("number", "name")}
-        numbers = dict.fromkeys(
-            ("features_version", "holdout", "seed", "training_attempts", "fit_seconds", "near_ties", "size_kib"), 0
-        )
-        row = {**made, **numbers, "release_times": False, "created_at": now(), "version": job.version}
-        jobs.succeed(job.id, Model(name=name, **{**row, "digest": f"{name}{job.version}"}))
+        add(tables, name)
     return tables
 
 
@@ -95,3 +107,54 @@ def test_pages_go_from_the_newest_to_the_oldest(models: Models) -> None:
     first = models.page(None, 3)
     assert references(first) == ["ada@3", "bob@1", "ada@2"]
     assert references(models.page(first[-1].number, 3)) == ["ada@1"]
+
+
+def test_an_alias_never_points_at_what_was_deleted_meanwhile(models: Models, tables: Sessions) -> None:
+    """Each of many callers moves an alias to a version that another deletes at that moment."""
+    numbers = range(4, 24)
+    for _ in numbers:
+        add(tables, "ada")
+    ready = threading.Barrier(2)
+
+    def point() -> None:
+        for version in numbers:
+            ready.wait()
+            with suppress(NotFound):
+                models.set_alias(f"ada@{version}", "champion")
+
+    def remove() -> None:
+        for version in numbers:
+            ready.wait()
+            models.delete(f"ada@{version}")
+
+    at_once(point, remove)
+    assert models.aliases().keys() <= {one.reference for one in models.all()}
+
+
+def test_two_who_measure_one_model_at_once_both_keep_it(models: Models) -> None:
+    ready = threading.Barrier(4)
+
+    def keep() -> None:
+        for number in range(20):
+            ready.wait()
+            models.keep_measured(
+                Measured(model_digest="ada1", holdout_digest=str(number), evaluation={"a": 1}, correct=b"x")
+            )
+
+    at_once(keep, keep, keep, keep)
+    found = models.measured("ada1", "19")
+    assert found is not None
+    assert (found.evaluation, found.correct) == ({"a": 1}, b"x")
+
+
+def test_nothing_is_kept_of_a_model_that_was_deleted_meanwhile(models: Models) -> None:
+    models.delete("ada@1")
+    models.keep_measured(Measured(model_digest="ada1", holdout_digest="h", evaluation={}, correct=b""))
+    assert models.measured("ada1", "h") is None
+
+
+def at_once(*works: Callable[[], None]) -> None:
+    """Runs them in a thread each, and raises what one of them raised."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        for done in [pool.submit(work) for work in works]:
+            done.result(timeout=60)

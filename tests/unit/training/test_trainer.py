@@ -20,7 +20,7 @@ from services.training import learners, trainer
 from services.training.compare import Comparer
 from services.training.dataset import Trainable
 from services.training.entry import entry
-from services.training.evaluate import from_json
+from services.training.evaluate import Evaluation, from_json
 from services.training.learners.adaboost import Boosted
 from services.training.learners.learner import Examples, Learner, Logits, Report
 from services.training.models import Models
@@ -71,7 +71,7 @@ def test_the_package_says_what_it_was_made_of(order: Order) -> None:
     assert (about["fingerprint"], about["learner"], about["holdout"]) == ("fingerprint", "adaboost", 0.25)
     assert about["params"]["trees"] == 5
     assert model.training_attempts == len(read.trained_ids) == 45
-    assert package.read_metrics(made)["attempts"] == 15
+    assert package.read_metrics(made, Evaluation).attempts == 15
     assert told[0].stage == "fitting"
     assert [one.progress for one in told] == sorted(one.progress for one in told)
     assert [one.point.step for one in told if one.point] == [1, 2, 3, 4, 5]

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from keyprint.package import Point
 from services.training import process
-from services.training.work import Failure, Order, Outcome, Point, Progress, Said, from_line, to_line
+from services.training.work import Failure, Order, Outcome, Progress, Said, from_line, to_line
 
 ORDER = Order("127.0.0.1:1", "/nowhere", "ds_1", "adaboost", {"trees": 10}, 0.2, "late", "timing", 0)
 

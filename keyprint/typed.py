@@ -1,0 +1,60 @@
+"""JSON that strangers write, read as the dataclasses that it stands for.
+
+A field says what it may be by its annotation: `Share` and not `float`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+Read = TypeVar("Read")
+
+Text = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00]*$")]
+"""No NUL, which PostgreSQL does not keep."""
+Number = float
+"""A finite one, as every number is that `load` gives."""
+Positive = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def load(text: bytes, kind: type[Read]) -> Read:
+    """What the text of a JSON object says, other keys ignored.
+
+    Raises:
+        ValueError: it is no JSON, or a value is missing or not what its field may hold; says which.
+    """
+    try:
+        found: Read = _adapter(kind).validate_json(text, strict=True)  # type: ignore[arg-type]  # a class is hashable
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
+    # Neither JSON nor a database has a number that is not finite, though Python writes one.
+    json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    return found
+
+
+def convert(content: Mapping[str, Any], kind: type[Read]) -> Read:
+    """Rebuilds what `dataclasses.asdict` made of a `kind`, lists standing for its tuples."""
+    found: Read = _adapter(kind).validate_python(content)  # type: ignore[arg-type]  # as above
+    return found
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no finite number")
+
+
+def _finite(text: str) -> float:
+    return number if math.isfinite(number := float(text)) else _refuse(text)

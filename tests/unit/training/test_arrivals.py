@@ -1,0 +1,174 @@
+"""Models that come as files: what is refused, and what a refused one leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyprint import package
+from keyprint.errors import AlreadyExists, InvalidArgument
+from services.training import learners, messages, trainer
+from services.training.arrivals import Arrivals
+from services.training.jobs import Asked, Jobs
+from services.training.models import Models
+from services.training.store import Store
+from services.training.tables import Model, Sessions, open_tables
+from services.training.work import Order
+from tests.unit.training.test_trainer import typing
+
+ASKED = Asked("ds_1", "adaboost", "ada", 0.2, "late", "timing", {}, 0)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package."""
+    made = tmp_path_factory.mktemp("made")
+    params = learners.learner("adaboost").check({"trees": 3, "depth": 2})
+    trainer.train(Order("", str(made), "ds_1", "adaboost", params, 0.25, "late", "timing", 0), typing(), lambda _: None)
+    return made
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Sessions:
+    return open_tables(f"sqlite:///{tmp_path / 'catalogue.db'}")
+
+
+@pytest.fixture
+def models(tables: Sessions) -> Models:
+    return Models(tables)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "models")
+
+
+@pytest.fixture
+def arrivals(models: Models, store: Store, tmp_path: Path) -> Arrivals:
+    return Arrivals(models, store, tmp_path / "arrivals")
+
+
+def exported(trained: Path, tmp_path: Path, change: Callable[[Path], object] = lambda _: None) -> list[bytes]:
+    """The file that somebody makes of a package, its digest right, after a change to it."""
+    elsewhere, copy = Store(tmp_path / "elsewhere"), tmp_path / "copy"
+    copy.mkdir()
+    for path in trained.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    change(copy)
+    elsewhere.put("export", 1, copy)
+    with elsewhere.exported("export", 1) as path:
+        return [path.read_bytes()]
+
+
+def saying(file: str, **changes: Any) -> Callable[[Path], object]:
+    """Changes what a file of a package says."""
+
+    def change(directory: Path) -> None:
+        path = directory / f"{file}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (saying("training", split="sideways"), "training.json: split: Input should be 'late' or 'random'"),
+        (saying("training", seed=None), "training.json: seed: Input should be a valid integer"),
+        (saying("training", fit_seconds="long"), "training.json: fit_seconds: Input should be a valid number"),
+        (saying("training", near_ties=2**40), "training.json: near_ties: Input should be less than"),
+        (saying("metrics", users=None), "metrics.json: users: "),
+        (saying("metrics", users=[]), "metrics.json tells of other users than labels.json"),
+        (saying("metrics", confusion=[1]), "metrics.json tells of other users than labels.json"),
+        (saying("metrics", confusion=[-1] * 9), "metrics.json: confusion.0: Input should be greater"),
+        (saying("metrics", attempts=-1), "metrics.json: attempts: Input should be greater"),
+        (saying("metrics", log_loss=float("nan")), "metrics.json: NaN is no finite number"),
+        (saying("labels", labels=[1]), "labels.json: labels"),
+        (saying("decision", threshold=["high"]), "decision.json: threshold.0: Input should be a valid number"),
+        (lambda directory: (directory / "custom_objects.pkl").write_bytes(b""), "it holds 'custom_objects.pkl'"),
+        (lambda directory: (directory / package.GRAPH).write_bytes(b"graph"), "its graph does not run"),
+        (lambda directory: (directory / "decision.json").unlink(), "decision.json"),
+    ],
+)
+def test_a_file_with_a_wrong_value_is_refused_in_one_sentence_and_leaves_nothing(
+    arrivals: Arrivals,
+    models: Models,
+    trained: Path,
+    tmp_path: Path,
+    change: Callable[[Path], object],
+    told: str,
+) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        arrivals.receive(exported(trained, tmp_path, change), "ada", False)
+    assert (caught.value.reason, caught.value.field) == ("MODEL_FILE_INVALID", "content")
+    assert told in caught.value.message
+    assert "\n" not in caught.value.message
+    assert models.all() == []
+    for folder in ("models", "models-aside", "arrivals"):
+        assert not list((tmp_path / folder).iterdir())
+    # The name is free.
+    assert arrivals.receive(exported_again(trained, tmp_path), "ada", False).name == "ada"
+
+
+def exported_again(trained: Path, tmp_path: Path) -> list[bytes]:
+    (tmp_path / "again").mkdir()
+    return exported(trained, tmp_path / "again")
+
+
+def test_a_model_that_came_can_be_told_of(arrivals: Arrivals, models: Models, trained: Path, tmp_path: Path) -> None:
+    came = arrivals.receive(exported(trained, tmp_path), "ada", False)
+    message = messages.model_message(models.get("ada"), ())
+    assert message.digest == came.digest == package.digest(trained)
+    assert (message.version, message.fingerprint, message.seed) == (1, "fingerprint", 0)
+
+
+def test_others_write_while_a_model_is_moved_into_place(
+    arrivals: Arrivals, tables: Sessions, store: Store, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, opened = store.put, []
+
+    def slow(name: str, version: int, directory: Path) -> Path:
+        opened.append(Jobs(tables).open(ASKED, "", True))
+        return put(name, version, directory)
+
+    monkeypatch.setattr(store, "put", slow)
+    assert arrivals.receive(exported(trained, tmp_path), "eve", False).version == 1
+    assert len(opened) == 1
+
+
+def test_a_name_that_somebody_takes_meanwhile_is_theirs(
+    arrivals: Arrivals,
+    models: Models,
+    tables: Sessions,
+    store: Store,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put = store.put
+
+    def slow(name: str, version: int, directory: Path) -> Path:
+        Jobs(tables).open(ASKED, "", False)
+        return put(name, version, directory)
+
+    monkeypatch.setattr(store, "put", slow)
+    with pytest.raises(AlreadyExists):
+        arrivals.receive(exported(trained, tmp_path), "ada", False)
+    assert models.all() == []
+    assert not list((tmp_path / "models").iterdir())
+
+
+def test_what_the_tables_refuse_does_not_stay_in_the_store(
+    arrivals: Arrivals, models: Models, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(model: Model, new_version: bool) -> None:
+        raise RuntimeError("the database is full")
+
+    monkeypatch.setattr(models, "add", refuse)
+    with pytest.raises(RuntimeError):
+        arrivals.receive(exported(trained, tmp_path), "ada", False)
+    assert not list((tmp_path / "models").iterdir())
