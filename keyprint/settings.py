@@ -143,6 +143,9 @@ class TrainingSettings(Settings):
         "SQLite if empty.",
     )
     training_concurrency: int = Field(1, ge=1, le=64, description="Training jobs that run at once.")
+    training_ingest_seconds: float = Field(
+        300.0, ge=0, le=_DAY, description="Longest wait of a job for ingest to answer, in seconds."
+    )
 
 
 class InferenceSettings(Settings):

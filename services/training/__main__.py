@@ -30,6 +30,8 @@ def main() -> None:
 
     from services.training.arrivals import Arrivals
     from services.training.compare import Comparer
+    from services.training.ingest import Ingest
+    from services.training.intake import Intake
     from services.training.jobs import Jobs
     from services.training.models import Models
     from services.training.runner import Runner
@@ -42,15 +44,16 @@ def main() -> None:
     jobs, models = Jobs(tables), Models(tables)
     store = Store(home / "models")
     arrivals = Arrivals(models, store, home / "arrivals")
-    runner = Runner(jobs, models, store, settings.ingest_address, home / "jobs")
+    runner = Runner(jobs, models, store, settings.ingest_address, settings.training_ingest_seconds, home / "jobs")
     queue = WorkQueue("training", workflows, settings.training_concurrency, runner.run)
     # A crash between the tables and the queue leaves a job that nobody works on.
     for job in jobs.under_way():
         queue.resume(job.id)
     server = Server(settings.training_listen, training_pb2.DESCRIPTOR)
     with channel(settings.ingest_address) as ingest:
-        stub = ingest_pb2_grpc.IngestServiceStub(ingest)
-        servicer = TrainingServicer(jobs, models, store, Comparer(models, store), arrivals, queue, stub)
+        datasets = Ingest(ingest_pb2_grpc.IngestServiceStub(ingest))
+        intake = Intake(jobs, datasets, queue)
+        servicer = TrainingServicer(jobs, models, store, Comparer(models, store), arrivals, intake, datasets)
         training_pb2_grpc.add_TrainingServiceServicer_to_server(servicer, server.grpc_server)
         server.run(settings.grace_seconds)
     logging.shutdown()

@@ -1,22 +1,46 @@
-"""A dataset as training sees it: its trainable attempts, read from ingest."""
+"""A dataset as training sees it: its trainable attempts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from keyprint import arrow, attempts
+from keyprint import attempts
 from keyprint.attempts import Aligned
 from keyprint.errors import FailedPrecondition
 from keyprint.holdout import Split, choose, size
-from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
-READABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
+READABLE = ("READY", "INCOMPLETE")
 FEWEST_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class About:
+    """What ingest tells of a dataset.
+
+    Attributes:
+        id: of the dataset.
+        state: as ingest names it, like "READY".
+        labelled: whether it says who typed.
+        phrase: what everybody typed.
+        fingerprint: of its content.
+        release_times: whether it has them.
+        min_attempts: valid attempts from which a user is enrolled.
+        trainable: each enrolled user's valid attempts that are no copies.
+    """
+
+    id: str
+    state: str
+    labelled: bool
+    phrase: str
+    fingerprint: str
+    release_times: bool
+    min_attempts: int
+    trainable: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,10 @@ class Trainable:
         """bool[n]: which attempts are kept from training."""
         return choose(self.users.tolist(), self.attempts.pressed_at[:, 0], share, split, seed)
 
+    def hold_out(self, share: float, split: Split, seed: int) -> Trainable:
+        """The attempts that are kept from training, alone."""
+        return self.only(self.held_out(share, split, seed))
+
     def only(self, chosen: npt.NDArray[np.bool_]) -> Trainable:
         """The chosen attempts alone."""
         ids = [one for one, keep in zip(self.ids, chosen, strict=True) if keep]
@@ -57,47 +85,46 @@ def select(aligned: Aligned, chosen: npt.NDArray[np.bool_]) -> Aligned:
     return Aligned(*(getattr(aligned, field.name)[chosen] for field in fields(Aligned)))
 
 
-def check(dataset: ingest_pb2.Dataset) -> None:
+def check(about: About) -> None:
     """Nothing, if a model can be trained on the dataset.
 
     Raises:
         FailedPrecondition: it is not read yet, does not say who typed, or has too few users or attempts.
     """
-    if dataset.state not in READABLE:
+    if about.state not in READABLE:
         raise FailedPrecondition(
             "DATASET_NOT_READY",
-            f"The dataset is {_state(dataset)}; it can be trained on when it is READY or INCOMPLETE.",
+            f"The dataset is {about.state}; it can be trained on when it is READY or INCOMPLETE.",
             "dataset",
         )
-    if not dataset.labelled:
+    if not about.labelled:
         raise FailedPrecondition(
             "DATASET_UNLABELLED", "The dataset does not say who typed, so nothing can be trained on it.", "dataset"
         )
-    if dataset.enrolled_users < 2:
+    if len(about.trainable) < 2:
         raise FailedPrecondition(
             "NOT_ENOUGH_USERS",
-            f"The dataset has {dataset.enrolled_users} enrolled users and training needs two; a user is enrolled with "
-            f"{dataset.min_attempts} valid attempts (min_attempts).",
+            f"The dataset has {len(about.trainable)} enrolled users and training needs two; a user is enrolled with "
+            f"{about.min_attempts} valid attempts (min_attempts).",
             "dataset",
         )
-    for one in dataset.user_statistics:
-        if one.enrolled and one.valid_attempts - one.duplicate_attempts < FEWEST_ATTEMPTS:
+    for user, count in about.trainable.items():
+        if count < FEWEST_ATTEMPTS:
             raise FailedPrecondition(
                 "NOT_ENOUGH_ATTEMPTS",
-                f"User {one.user!r} has a single valid attempt, and training needs one on each side of the hold-out; "
+                f"User {user!r} has a single valid attempt, and training needs one on each side of the hold-out; "
                 "import the source with a larger min_attempts.",
                 "dataset",
             )
 
 
-def check_holdout(dataset: ingest_pb2.Dataset, share: float) -> None:
+def check_holdout(about: About, share: float) -> None:
     """Nothing, if a hold-out of this share leaves something to calibrate on: two attempts of somebody.
 
     Raises:
         FailedPrecondition: it leaves everybody a single attempt.
     """
-    counts = [one.valid_attempts - one.duplicate_attempts for one in dataset.user_statistics if one.enrolled]
-    if all(count - size(count, share) < FEWEST_ATTEMPTS for count in counts):
+    if all(count - size(count, share) < FEWEST_ATTEMPTS for count in about.trainable.values()):
         raise nothing_to_calibrate_on(share)
 
 
@@ -111,27 +138,15 @@ def nothing_to_calibrate_on(share: float) -> FailedPrecondition:
     )
 
 
-def _state(dataset: ingest_pb2.Dataset) -> str:
-    return ingest_pb2.Dataset.State.Name(dataset.state).removeprefix("STATE_")
-
-
-def read(ingest: ingest_pb2_grpc.IngestServiceStub, dataset: str) -> Trainable:
-    """Reads the trainable attempts of a dataset.
-
-    Raises:
-        FailedPrecondition: it cannot be trained on, or changed while it was read.
-        grpc.RpcError: ingest refused, or does not answer.
-    """
-    about = ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=dataset))
-    check(about)
-    request = ingest_pb2.ReadAttemptsRequest(
-        dataset=dataset, selection=ingest_pb2.ReadAttemptsRequest.SELECTION_TRAINABLE
+def changed() -> FailedPrecondition:
+    """What is wrong with a dataset that was resumed while it was read."""
+    return FailedPrecondition(
+        "DATASET_CHANGED", "The dataset was resumed while it was read; train again when that has ended.", "dataset"
     )
-    table = pa.Table.from_batches([arrow.from_ipc(batch.ipc) for batch in ingest.ReadAttempts(request)])
-    if ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=dataset)).fingerprint != about.fingerprint:
-        raise FailedPrecondition(
-            "DATASET_CHANGED", "The dataset was resumed while it was read; train again when that has ended.", "dataset"
-        )
+
+
+def from_table(about: About, table: pa.Table) -> Trainable:
+    """The trainable attempts of a dataset, of what ingest streams of them."""
     (batch,) = table.combine_chunks().to_batches()
     keystrokes = attempts.from_batch(batch)
     aligned = attempts.align(keystrokes, attempts.judge(keystrokes, about.phrase), about.phrase)

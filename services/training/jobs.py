@@ -50,9 +50,9 @@ class Jobs:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
-    def open(self, asked: Asked, request_id: str, new_version: bool) -> tuple[Job, bool]:
-        """Reserves the model's name and next version for a new job, and whether it is new: if not, it is the one that
-        was made for the same request id.
+    def open(self, asked: Asked, request_id: str, new_version: bool) -> Job:
+        """Reserves the model's name and next version for a new job; or gives the job that was made for the same request
+        id.
 
         Raises:
             AlreadyExists: the name is taken, and no new version was asked for.
@@ -62,7 +62,7 @@ class Jobs:
                 if request_id:
                     found = session.scalars(select(Job).where(Job.request_id == request_id)).one_or_none()
                     if found:
-                        return found, False
+                        return found
                 job = Job(
                     id=f"job_{token_hex(6)}",
                     request_id=request_id or None,
@@ -76,10 +76,15 @@ class Jobs:
                     **vars(asked),
                 )
                 session.add(job)
-            return job, True
+            return job
         except IntegrityError:
             # Another caller with the same request id, or the first of a name, was faster.
             return self.open(asked, request_id, new_version)
+
+    def of_request(self, request_id: str) -> Job | None:
+        """The job that was made for a request id; none was for the empty one."""
+        with self._sessions.begin() as session:
+            return session.scalars(select(Job).where(Job.request_id == request_id)).one_or_none()
 
     def get(self, job: str) -> Job:
         """One job.
@@ -108,7 +113,14 @@ class Jobs:
 
     def begin(self, job: str) -> bool:
         """Turns a job that waits, or that a crash stopped, to RUNNING; False if it is to run no more."""
-        begun = {"state": RUNNING, "started_at": now(), "curve": [], "progress": 0.0}
+        begun = {
+            "state": RUNNING,
+            "stage": "reading",
+            "message": "Starting the process that trains.",
+            "started_at": now(),
+            "curve": [],
+            "progress": 0.0,
+        }
         with self._sessions.begin() as session:
             query = update(Job).where(Job.id == job, Job.state.in_((PENDING, RUNNING))).values(begun)
             return bool(session.execute(query.returning(Job.id)).all())
@@ -152,13 +164,18 @@ class Jobs:
             session.execute(query.values(_ended(FAILED, "Failed.") | error))
 
     def succeed(self, job: str, model: Model) -> bool:
-        """Ends a job with its model, in one step; False, and neither happens, if it was cancelled meanwhile."""
+        """Ends a job with its model, in one step; False, and neither happens, if it was cancelled meanwhile.
+
+        Asked again after its answer was lost, it answers the same.
+        """
         ended = _ended(SUCCEEDED, f"{model.reference} is trained.") | {"stage": "done", "progress": 1.0}
         with self._sessions.begin() as session:
             query = update(Job).where(Job.id == job, Job.state == RUNNING).values(ended)
             done = bool(session.execute(query.returning(Job.id)).all())
             if done:
                 session.add(model)
+            else:
+                done = session.scalars(select(Job.state).where(Job.id == job)).one() == SUCCEEDED
         return done
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import signal
@@ -13,7 +14,9 @@ import threading
 from dataclasses import asdict
 from typing import IO, cast
 
-from services.training.work import Failure, Order, Said, from_line
+from services.training.work import INTERNAL, Failure, Order, Said, from_line
+
+log = logging.getLogger(__name__)
 
 _COMMAND = [sys.executable, "-m", "services.training.worker"]
 
@@ -35,8 +38,10 @@ class Process:
         )
         # Its standard input stays open: the process ends itself when it closes, as it does when we die.
         self._input = cast("IO[str]", self._process.stdin)
-        self._input.write(json.dumps(asdict(order)) + "\n")
-        self._input.flush()
+        # One that died at once is told of by its reader.
+        with contextlib.suppress(BrokenPipeError):
+            self._input.write(json.dumps(asdict(order)) + "\n")
+            self._input.flush()
         self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="worker-output", daemon=True)
         self._reader.start()
@@ -47,17 +52,25 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
-        self._input.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
         self._reader.join()
 
     def _read(self) -> None:
-        with cast("IO[str]", self._process.stdout) as out:
-            for line in out:
-                self._said.put(from_line(line))
-        self._said.put(_death(self._process.wait()))
+        # Whatever becomes of this thread, the job hears of an end.
+        last = INTERNAL
+        try:
+            with cast("IO[str]", self._process.stdout) as out:
+                for line in out:
+                    self._said.put(from_line(line))
+            last = _death(self._process.wait())
+        except Exception:
+            log.exception("what the process that trains says cannot be read")
+        finally:
+            self._said.put(last)
 
     def heard(self, seconds: float) -> list[Said]:
-        """What it said since the last call, waiting up to `seconds` for the first word; a Failure if it just died."""
+        """What it said since the last call, waiting up to `seconds` for the first word; a Failure is the last."""
         heard: list[Said] = []
         with contextlib.suppress(queue.Empty):
             heard.append(self._said.get(timeout=seconds))
@@ -67,7 +80,9 @@ class Process:
 
 
 def _death(status: int) -> Failure:
-    how = f"was ended by signal {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    # The real-time signals between the first and the last have no names.
+    names = {int(one): one.name for one in signal.Signals}
+    how = f"was ended by signal {names.get(-status, -status)}" if status < 0 else f"ended with status {status}"
     return Failure(
         "TRAINER_DIED",
         f"The process that trains {how}, as it would when the machine runs out of memory; train on less or a smaller "

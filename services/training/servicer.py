@@ -13,15 +13,15 @@ from keyprint.features import FEATURE_SETS
 from keyprint.holdout import check_share
 from keyprint.names import check_alias, check_model_name
 from keyprint.rpc import StreamSlots
-from keyprint.v1 import ingest_pb2, ingest_pb2_grpc, training_pb2, training_pb2_grpc
-from keyprint.workflows import WorkQueue
-from services.training import dataset, messages, requests
+from keyprint.v1 import training_pb2, training_pb2_grpc
+from services.training import departures, messages, requests
 from services.training.arrivals import Arrivals
 from services.training.compare import Comparer
+from services.training.ingest import Ingest
+from services.training.intake import Intake
 from services.training.jobs import Jobs
 from services.training.learners import LEARNERS
 from services.training.models import Models
-from services.training.openset import check_impostors
 from services.training.store import Store
 from services.training.tables import Model
 
@@ -34,7 +34,7 @@ _UNDER_WAY = (
 
 
 class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
-    """Answers from the tables and the store; jobs run in the queue."""
+    """Answers from the tables and the store; jobs run elsewhere."""
 
     def __init__(
         self,
@@ -43,15 +43,15 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         store: Store,
         comparer: Comparer,
         arrivals: Arrivals,
-        queue: WorkQueue,
-        ingest: ingest_pb2_grpc.IngestServiceStub,
+        intake: Intake,
+        ingest: Ingest,
     ) -> None:
         self._jobs = jobs
         self._models = models
         self._store = store
         self._comparer = comparer
         self._arrivals = arrivals
-        self._queue = queue
+        self._intake = intake
         self._ingest = ingest
         self._slots = StreamSlots()
 
@@ -71,15 +71,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self, request: training_pb2.CreateTrainingJobRequest, context: grpc.ServicerContext
     ) -> training_pb2.TrainingJob:
         asked = requests.asked(request)
-        about = self._ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=asked.dataset))
-        dataset.check(about)
-        dataset.check_holdout(about, asked.holdout)
-        if asked.impostors:
-            check_impostors(about.enrolled_users, asked.impostors)
-        job, is_new = self._jobs.open(asked, request.request_id, request.new_version)
-        if is_new:
-            self._queue.put(job.id)
-        return messages.job_message(job)
+        return messages.job_message(self._intake.create(asked, request.request_id, request.new_version))
 
     def GetTrainingJob(  # noqa: N802
         self, request: training_pb2.GetTrainingJobRequest, context: grpc.ServicerContext
@@ -126,8 +118,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     def DeleteModel(  # noqa: N802
         self, request: training_pb2.DeleteModelRequest, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
-        for model in self._models.delete(request.model):
-            self._store.delete(model.name, model.version)
+        departures.delete(self._models, self._store, request.model)
         return empty_pb2.Empty()
 
     def SetModelAlias(  # noqa: N802
@@ -150,11 +141,10 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     ) -> training_pb2.Comparison:
         share, split = check_share(request.holdout), requests.split(request.split)
         seed = requests.seed(request.seed)
-        data = dataset.read(self._ingest, request.dataset)
-        holdout = data.only(data.held_out(share, split, seed))
+        holdout = self._ingest.read(request.dataset).hold_out(share, split, seed)
         return training_pb2.Comparison(
-            dataset=data.id,
-            fingerprint=data.fingerprint,
+            dataset=holdout.id,
+            fingerprint=holdout.fingerprint,
             holdout=share,
             split=messages.split_value(split),
             seed=seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from keyprint import package
 from keyprint.attempts import Aligned
-from keyprint.errors import Internal
+from keyprint.errors import Internal, InvalidArgument
 from keyprint.features import FeatureSet, Matrix, feature_set
 from keyprint.graph import Graph
 from keyprint.holdout import choose
@@ -67,6 +68,7 @@ def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
     Raises:
         FailedPrecondition: the hold-out cannot be chosen, or leaves nothing to calibrate on, or impostors leave fewer
             than two users.
+        InvalidArgument: the fit diverges.
         Internal: the graph does not answer as the source estimator does.
     """
     held_out = data.held_out(order.holdout, order.split, order.seed)
@@ -91,7 +93,7 @@ def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
     fitted.save(directory)
     unseen = features.compute(select(data.attempts, held_out), data.release_times)
     probabilities = Graph(directory / package.GRAPH).run(unseen)
-    near_ties = _check_agreement(probabilities, softmax(fitted.logits(unseen), probe.degrees))
+    near_ties = _check_agreement(probabilities, softmax(fit.logits(fitted, unseen), probe.degrees))
 
     tell(Progress("evaluating", 0.97, f"Evaluating on {len(unseen):,} held-out attempts."))
     evaluation = replace(evaluate(probabilities, truth[held_out], labels.tolist()), open_set=open_set)
@@ -143,6 +145,8 @@ class _Fit:
         )
 
         def report(step: Step) -> None:
+            if step.loss is not None and not math.isfinite(step.loss):
+                raise self._diverged(f"in step {step.number} of {step.of} its loss is no finite number any more")
             done = share.begins + (share.ends - share.begins) * step.number / step.of
             point = Point(step.number, step.loss, step.accuracy) if curve is not None else None
             if curve is not None and point:
@@ -151,9 +155,23 @@ class _Fit:
 
         return self.learner.fit(examples, self.order.params, self.order.seed, report)
 
+    def logits(self, fitted: Fitted, features: Matrix) -> Logits:
+        """What the source estimator answers, float64[n, K], all finite."""
+        logits = fitted.logits(features)
+        if not np.isfinite(logits).all():
+            raise self._diverged("its answers are no finite numbers")
+        return logits
+
     def answers(self, fitted: Fitted, attempts: Aligned, degrees: float) -> Logits:
         """Probabilities float64[n, K] of the source estimator."""
-        return softmax(fitted.logits(self.features.compute(attempts, self.release_times)), degrees)
+        return softmax(self.logits(fitted, self.features.compute(attempts, self.release_times)), degrees)
+
+    def _diverged(self, how: str) -> InvalidArgument:
+        return InvalidArgument(
+            "TRAINING_DIVERGED",
+            f"Training has diverged: {how}; train again with a smaller learning_rate.",
+            "params.learning_rate",
+        )
 
 
 _DOING = {
@@ -175,7 +193,7 @@ class _Probe:
 def _calibrate(fit: _Fit, known: Trainable, truth: Labels, share: _Share) -> _Probe:
     apart = _apart(known, fit.order.holdout)
     fitted = fit(known.only(~apart), truth[~apart], share)
-    logits = fitted.logits(fit.features.compute(select(known.attempts, apart), fit.release_times))
+    logits = fit.logits(fitted, fit.features.compute(select(known.attempts, apart), fit.release_times))
     degrees = temperature(logits, truth[apart])
     return _Probe(fitted, degrees, thresholds(softmax(logits, degrees), truth[apart]))
 
@@ -222,7 +240,8 @@ def _check_agreement(found: Matrix, expected: np.ndarray[tuple[int, int], np.dty
     clear = best[:, -1] - best[:, -2] > CLOSE
     apart = float(np.abs(found - expected).max())
     labels = int((found.argmax(axis=1) != expected.argmax(axis=1))[clear].sum())
-    if apart > _AGREEMENT or labels:
+    # Written so that NaN fails too.
+    if not apart <= _AGREEMENT or labels:
         raise Internal(
             "GRAPH_DISAGREES",
             f"The ONNX graph differs from its source by up to {apart:.2g} in probability and in {labels} labels, so "

@@ -30,6 +30,7 @@ class Order:
         features: name of the feature set.
         seed: of every random choice.
         impostors: share of the users to evaluate with as impostors; 0 for none.
+        ingest_seconds: how long to wait for ingest to answer.
     """
 
     ingest_address: str
@@ -42,6 +43,7 @@ class Order:
     features: str
     seed: int
     impostors: float = 0.0
+    ingest_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,14 @@ class Failure:
         return cls(error.reason, error.message, error.field)
 
 
+INTERNAL = Failure("INTERNAL", "Training failed inside Keyprint; the training service's log says how.", "")
+
+OUT_OF_MEMORY = Failure(
+    "OUT_OF_MEMORY",
+    "Training needs more memory than there is; train on less, or a smaller model, or give the training service more.",
+    "",
+)
+
 Said = Progress | Outcome | Failure
 
 _KINDS = {kind.__name__: kind for kind in (Progress, Outcome, Failure)}
@@ -87,7 +97,8 @@ _KINDS = {kind.__name__: kind for kind in (Progress, Outcome, Failure)}
 
 def to_line(said: Said) -> str:
     """One line of JSON."""
-    return json.dumps({"said": type(said).__name__, **asdict(said)}) + "\n"
+    # Not-a-number is no JSON, and PostgreSQL takes none.
+    return json.dumps({"said": type(said).__name__, **asdict(said)}, allow_nan=False) + "\n"
 
 
 def from_line(line: str) -> Said:

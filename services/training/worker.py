@@ -10,17 +10,19 @@ import logging
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 
-import grpc
-
 from keyprint.channel import channel
-from keyprint.errors import Internal, KeyprintError, from_rpc_error
+from keyprint.errors import KeyprintError, Unavailable
 from keyprint.v1 import ingest_pb2_grpc
-from services.training import dataset
+from services.training.dataset import Trainable
+from services.training.ingest import Ingest
 from services.training.trainer import train
-from services.training.work import Failure, Order, Outcome, Progress, Said, to_line
+from services.training.work import INTERNAL, OUT_OF_MEMORY, Failure, Order, Outcome, Progress, Said, to_line
+
+_AGAIN_SECONDS = 1.0
 
 
 def main() -> None:
@@ -36,7 +38,7 @@ def main() -> None:
         out.write(to_line(said))
         out.flush()
 
-    tell(_result(order, tell))
+    tell(work(order, tell))
 
 
 def _end_with_service() -> None:
@@ -45,19 +47,39 @@ def _end_with_service() -> None:
     os._exit(1)
 
 
-def _result(order: Order, tell: Callable[[Progress], None]) -> Outcome | Failure:
+def work(order: Order, tell: Callable[[Progress], None]) -> Outcome | Failure:
+    """What becomes of an order."""
     try:
-        tell(Progress("reading", 0.0, "Reading the dataset."))
-        with channel(order.ingest_address) as ingest:
-            data = dataset.read(ingest_pb2_grpc.IngestServiceStub(ingest), order.dataset)
-        return train(order, data, tell)
-    except grpc.RpcError as error:
-        return Failure.of(from_rpc_error(error))
+        return train(order, _read(order, tell), tell)
     except KeyprintError as error:
         return Failure.of(error)
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
-        return Failure.of(Internal("INTERNAL", "Training failed inside Keyprint; the training service's log says how."))
+        return OUT_OF_MEMORY if _wants_memory(error) else INTERNAL
+
+
+def _read(order: Order, tell: Callable[[Progress], None]) -> Trainable:
+    """The dataset, also of an ingest that starts only now, as after a restart of the machine."""
+    until = time.monotonic() + order.ingest_seconds
+    tell(Progress("reading", 0.0, "Reading the dataset."))
+    while True:
+        try:
+            # A channel that has failed for a while tries again only now and then; a new one does at once.
+            with channel(order.ingest_address) as connected:
+                return Ingest(ingest_pb2_grpc.IngestServiceStub(connected)).read(order.dataset)
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+            tell(Progress("reading", 0.0, "Waiting for the ingest service, which does not answer."))
+            time.sleep(_AGAIN_SECONDS)
+
+
+def _wants_memory(error: Exception) -> bool:
+    # TensorFlow has an error of its own; it takes seconds to import, and whoever has not done so cannot have raised it.
+    tensorflow = sys.modules.get("tensorflow")
+    return isinstance(error, MemoryError) or (
+        tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
+    )
 
 
 if __name__ == "__main__":

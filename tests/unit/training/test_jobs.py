@@ -72,21 +72,20 @@ def model(name: str = "ada", version: int = 1) -> Model:
 
 def succeed(jobs: Jobs, asked: Asked = ASKED, new_version: bool = False) -> int:
     """Runs a job to its end; gives the version that it made."""
-    job, _ = jobs.open(asked, "", new_version)
+    job = jobs.open(asked, "", new_version)
     assert jobs.begin(job.id)
     assert jobs.succeed(job.id, model(asked.model, job.version))
     return job.version
 
 
 def test_a_new_job_waits_and_reserves_the_first_version(jobs: Jobs) -> None:
-    job, is_new = jobs.open(ASKED, "", False)
-    assert is_new
+    job = jobs.open(ASKED, "", False)
     assert (job.state, job.stage, job.version) == (PENDING, "queued", 1)
     assert jobs.get(job.id).params == {"trees": 10}
 
 
 def test_a_name_is_taken_while_a_job_makes_it_and_when_it_is_made(jobs: Jobs) -> None:
-    job, _ = jobs.open(ASKED, "", False)
+    job = jobs.open(ASKED, "", False)
     with pytest.raises(AlreadyExists, match="'ada'") as caught:
         jobs.open(ASKED, "", False)
     assert (caught.value.reason, caught.value.field) == ("MODEL_NAME_TAKEN", "model")
@@ -102,7 +101,7 @@ def test_a_new_version_of_a_taken_name_may_be_asked_for(jobs: Jobs) -> None:
 
 @pytest.mark.parametrize("end", ["cancel", "fail"])
 def test_a_job_without_a_model_frees_its_name_and_its_version_is_not_used_again(jobs: Jobs, end: str) -> None:
-    job, _ = jobs.open(ASKED, "", False)
+    job = jobs.open(ASKED, "", False)
     jobs.begin(job.id)
     if end == "cancel":
         jobs.ask_to_cancel(job.id)
@@ -119,17 +118,25 @@ def test_versions_go_on_after_the_models_of_a_name_are_deleted(jobs: Jobs, table
 
 
 def test_the_same_request_id_gives_the_same_job(jobs: Jobs) -> None:
-    first, _ = jobs.open(ASKED, "mine", False)
-    again, is_new = jobs.open(ASKED, "mine", False)
-    other, _ = jobs.open(replace(ASKED, model="other"), "yours", False)
-    assert not is_new
+    first = jobs.open(ASKED, "mine", False)
+    again = jobs.open(ASKED, "mine", False)
+    other = jobs.open(replace(ASKED, model="other"), "yours", False)
     assert again.id == first.id != other.id
+    found = jobs.of_request("mine")
+    assert found
+    assert found.id == first.id
+    assert jobs.of_request("nobody's") is None
+
+
+def test_jobs_without_a_request_id_are_of_no_request(jobs: Jobs) -> None:
+    jobs.open(ASKED, "", False)
+    assert jobs.of_request("") is None
 
 
 def test_callers_at_once_get_one_job_each_and_one_of_them_the_name(jobs: Jobs) -> None:
     def ask(number: int) -> int | None:
         try:
-            return jobs.open(ASKED, "", False)[0].version
+            return jobs.open(ASKED, "", False).version
         except AlreadyExists:
             return None
 
@@ -141,12 +148,12 @@ def test_callers_at_once_get_one_job_each_and_one_of_them_the_name(jobs: Jobs) -
 
 def test_callers_at_once_who_want_new_versions_get_different_ones(jobs: Jobs) -> None:
     with ThreadPoolExecutor(8) as pool:
-        versions = sorted(pool.map(lambda _: jobs.open(ASKED, "", True)[0].version, range(8)))
+        versions = sorted(pool.map(lambda _: jobs.open(ASKED, "", True).version, range(8)))
     assert versions == list(range(1, 9))
 
 
 def test_a_job_that_waits_is_cancelled_at_once_and_never_begins(jobs: Jobs) -> None:
-    job, _ = jobs.open(ASKED, "", False)
+    job = jobs.open(ASKED, "", False)
     jobs.ask_to_cancel(job.id)
     assert jobs.get(job.id).state == CANCELLED
     assert jobs.get(job.id).finished_at
@@ -154,7 +161,7 @@ def test_a_job_that_waits_is_cancelled_at_once_and_never_begins(jobs: Jobs) -> N
 
 
 def test_a_job_that_runs_is_told_to_stop_and_cannot_succeed_any_more(jobs: Jobs, tables: Sessions) -> None:
-    job, _ = jobs.open(ASKED, "", False)
+    job = jobs.open(ASKED, "", False)
     jobs.begin(job.id)
     assert not jobs.is_cancelling(job.id)
     jobs.ask_to_cancel(job.id)
@@ -167,7 +174,7 @@ def test_a_job_that_runs_is_told_to_stop_and_cannot_succeed_any_more(jobs: Jobs,
 
 
 def test_an_ended_job_cannot_be_cancelled(jobs: Jobs) -> None:
-    job, _ = jobs.open(ASKED, "", False)
+    job = jobs.open(ASKED, "", False)
     jobs.begin(job.id)
     jobs.succeed(job.id, model())
     jobs.ask_to_cancel(job.id)
@@ -176,17 +183,27 @@ def test_an_ended_job_cannot_be_cancelled(jobs: Jobs) -> None:
 
 
 def test_a_job_that_a_crash_stopped_begins_again_from_the_start(jobs: Jobs) -> None:
-    job, _ = jobs.open(ASKED, "", False)
+    job = jobs.open(ASKED, "", False)
     jobs.begin(job.id)
     jobs.note(job.id, Progress("fitting", 0.4, "Half."), [{"step": 1, "loss": None, "accuracy": None}])
     assert [one.id for one in jobs.under_way()] == [job.id]
     assert jobs.begin(job.id)
     again = jobs.get(job.id)
-    assert (again.state, again.progress, again.curve) == (RUNNING, 0.0, [])
+    assert (again.state, again.stage, again.progress, again.curve) == (RUNNING, "reading", 0.0, [])
+    assert again.message == "Starting the process that trains."
+
+
+def test_a_job_that_succeeds_twice_has_one_model(jobs: Jobs, tables: Sessions) -> None:
+    """As when the first answer was lost with the database's connection."""
+    job = jobs.open(ASKED, "", False)
+    jobs.begin(job.id)
+    assert jobs.succeed(job.id, model())
+    assert jobs.succeed(job.id, model())
+    assert [one.reference for one in Models(tables).all()] == ["ada@1"]
 
 
 def test_a_failure_says_why(jobs: Jobs) -> None:
-    job, _ = jobs.open(ASKED, "", False)
+    job = jobs.open(ASKED, "", False)
     jobs.begin(job.id)
     jobs.fail(job.id, Failure("REASON", "A sentence.", "dataset"))
     failed = jobs.get(job.id)
@@ -195,7 +212,7 @@ def test_a_failure_says_why(jobs: Jobs) -> None:
 
 
 def test_pages_go_from_the_newest_to_the_oldest(jobs: Jobs) -> None:
-    made = [jobs.open(ASKED, "", True)[0] for _ in range(5)]
+    made = [jobs.open(ASKED, "", True) for _ in range(5)]
     first = jobs.page(None, 2)
     second = jobs.page(first[-1].number, 10)
     assert [one.id for one in first + second] == [one.id for one in reversed(made)]

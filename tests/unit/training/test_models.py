@@ -21,7 +21,7 @@ from services.training.tables import Measured, Model, Sessions, now, open_tables
 def add(tables: Sessions, name: str) -> None:
     """The next version of a name, whose digest is both."""
     jobs = Jobs(tables)
-    job, _ = jobs.open(Asked("ds_1", "adaboost", name, 0.2, "late", "timing", {}, 0), "", True)
+    job = jobs.open(Asked("ds_1", "adaboost", name, 0.2, "late", "timing", {}, 0), "", True)
     jobs.begin(job.id)
     row: dict[str, Any] = {
         column.name: "" if isinstance(column.type, String | JSON) else 0

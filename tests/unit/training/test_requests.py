@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from keyprint.errors import FailedPrecondition, InvalidArgument
-from keyprint.v1 import attempts_pb2, ingest_pb2, training_pb2
+from keyprint.v1 import attempts_pb2, training_pb2
 from services.training import dataset, requests
+from services.training.dataset import About
 
 GOOD: dict[str, Any] = {"dataset": "ds_1", "learner": "adaboost", "model": "ada", "holdout": 0.2}
 
@@ -61,52 +63,36 @@ def test_a_wrong_field_is_named_with_what_would_be_right(changes: dict[str, Any]
     assert caught.value.message.endswith(".")
 
 
-def a_dataset(**changes: Any) -> ingest_pb2.Dataset:
-    users = [
-        ingest_pb2.UserStatistics(user=name, valid_attempts=count, duplicate_attempts=1, enrolled=True)
-        for name, count in (("ann", 5), ("bob", 3))
-    ]
-    good: dict[str, Any] = {
-        "state": ingest_pb2.Dataset.STATE_READY,
-        "labelled": True,
-        "enrolled_users": 2,
-        "user_statistics": users,
-    }
-    return ingest_pb2.Dataset(**(good | changes))
+ABOUT = About("ds_1", "READY", True, "abc", "fingerprint", False, 20, {"ann": 4, "bob": 2})
 
 
 @pytest.mark.parametrize("state", dataset.READABLE)
-def test_a_read_and_labelled_dataset_can_be_trained_on(state: ingest_pb2.Dataset.State.ValueType) -> None:
-    dataset.check(a_dataset(state=state))
+def test_a_read_and_labelled_dataset_can_be_trained_on(state: str) -> None:
+    dataset.check(replace(ABOUT, state=state))
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason", "says"),
+    ("about", "reason", "says"),
     [
-        ({"state": ingest_pb2.Dataset.STATE_IMPORTING}, "DATASET_NOT_READY", "IMPORTING"),
-        ({"state": ingest_pb2.Dataset.STATE_FAILED}, "DATASET_NOT_READY", "FAILED"),
-        ({"labelled": False}, "DATASET_UNLABELLED", "who typed"),
-        ({"enrolled_users": 1}, "NOT_ENOUGH_USERS", "has 1 enrolled"),
-        (
-            {"user_statistics": [ingest_pb2.UserStatistics(user="eve", valid_attempts=1, enrolled=True)]},
-            "NOT_ENOUGH_ATTEMPTS",
-            "'eve'",
-        ),
+        (replace(ABOUT, state="IMPORTING"), "DATASET_NOT_READY", "IMPORTING"),
+        (replace(ABOUT, state="FAILED"), "DATASET_NOT_READY", "FAILED"),
+        (replace(ABOUT, labelled=False), "DATASET_UNLABELLED", "who typed"),
+        (replace(ABOUT, trainable={"ann": 4}), "NOT_ENOUGH_USERS", "has 1 enrolled"),
+        (replace(ABOUT, trainable={"ann": 4, "eve": 1}), "NOT_ENOUGH_ATTEMPTS", "'eve'"),
     ],
 )
-def test_a_dataset_that_nothing_can_learn_from_is_refused(changes: dict[str, Any], reason: str, says: str) -> None:
+def test_a_dataset_that_nothing_can_learn_from_is_refused(about: About, reason: str, says: str) -> None:
     with pytest.raises(FailedPrecondition, match=says) as caught:
-        dataset.check(a_dataset(**changes))
+        dataset.check(about)
     assert (caught.value.reason, caught.value.field) == (reason, "dataset")
 
 
 @pytest.mark.parametrize(("share", "refused"), [(0.2, False), (0.5, False), (0.7, True), (0.99, True)])
 def test_a_holdout_that_leaves_nothing_to_calibrate_on_is_refused(share: float, refused: bool) -> None:
     """Four attempts and two that count: of the four, two must be left."""
-    about = a_dataset()
     if not refused:
-        dataset.check_holdout(about, share)
+        dataset.check_holdout(ABOUT, share)
         return
     with pytest.raises(FailedPrecondition) as caught:
-        dataset.check_holdout(about, share)
+        dataset.check_holdout(ABOUT, share)
     assert (caught.value.reason, caught.value.field) == ("NOT_ENOUGH_ATTEMPTS", "holdout")

@@ -13,7 +13,7 @@ import pytest
 
 from keyprint import package
 from keyprint.attempts import UNKNOWN_TIME, Aligned
-from keyprint.errors import FailedPrecondition, Internal
+from keyprint.errors import FailedPrecondition, Internal, InvalidArgument
 from keyprint.features import Matrix
 from keyprint.graph import Graph
 from services.training import learners, trainer
@@ -22,7 +22,7 @@ from services.training.dataset import Trainable
 from services.training.entry import entry
 from services.training.evaluate import Evaluation, from_json
 from services.training.learners.adaboost import Boosted
-from services.training.learners.learner import Examples, Learner, Logits, Report
+from services.training.learners.learner import Examples, Learner, Logits, Report, Step
 from services.training.models import Models
 from services.training.store import Store
 from services.training.tables import Model, open_tables
@@ -137,6 +137,49 @@ def test_a_graph_that_disagrees_with_its_source_is_not_published(
     with pytest.raises(Internal) as caught:
         train(order)
     assert caught.value.reason == "GRAPH_DISAGREES"
+
+
+def test_a_graph_that_answers_no_number_is_not_published(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Graph.run
+    monkeypatch.setattr(Graph, "run", lambda graph, features: real(graph, features) * np.float32("nan"))
+    with pytest.raises(Internal) as caught:
+        train(order)
+    assert caught.value.reason == "GRAPH_DISAGREES"
+
+
+class Diverged(Boosted):
+    """Whose answers are no numbers."""
+
+    def logits(self, features: Matrix) -> Logits:
+        return super().logits(features) * np.nan
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_fit_whose_loss_is_no_number_ends_at_once_and_says_what_to_change(
+    order: Order, monkeypatch: pytest.MonkeyPatch, loss: float
+) -> None:
+    def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Report) -> Boosted:
+        report(Step(1, 5, loss=loss))
+        raise AssertionError("it goes on")
+
+    use(monkeypatch, replace(learners.learner("adaboost"), fit=fit))
+    with pytest.raises(InvalidArgument, match="smaller learning_rate") as caught:
+        train(order)
+    assert (caught.value.reason, caught.value.field) == ("TRAINING_DIVERGED", "params.learning_rate")
+
+
+def test_a_fit_whose_answers_are_no_numbers_has_diverged(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = learners.learner("adaboost")
+
+    def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Report) -> Boosted:
+        fitted = real.fit(examples, params, seed, report)
+        assert isinstance(fitted, Boosted)
+        return Diverged(fitted.estimator)
+
+    use(monkeypatch, replace(real, fit=fit))
+    with pytest.raises(InvalidArgument) as caught:
+        train(order)
+    assert caught.value.reason == "TRAINING_DIVERGED"
 
 
 def use(monkeypatch: pytest.MonkeyPatch, learner: Learner) -> None:

@@ -35,6 +35,11 @@ def test_what_is_said_arrives_as_it_was(said: Said) -> None:
     assert from_line(line) == said
 
 
+def test_not_a_number_is_not_said() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        to_line(Progress("fitting", 0.5, "Half.", Point(3, float("nan"), None)))
+
+
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where to write a script that stands for the process that trains."""
@@ -70,6 +75,40 @@ def test_one_that_dies_is_a_failure_that_says_how(worker: Path) -> None:
     assert isinstance(failure, Failure)
     assert failure.reason == "TRAINER_DIED"
     assert "SIGKILL" in failure.message
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "print('{', flush=True)",
+        """print('{"said": "Outcry"}', flush=True)""",
+        "import sys; sys.stdout.buffer.write(bytes([255, 10])); sys.stdout.flush()",
+    ],
+)
+def test_one_that_says_what_nobody_understands_is_a_failure(worker: Path, script: str) -> None:
+    worker.write_text(f"{script}\nimport sys; sys.stdin.read()")
+    with process.Process(ORDER) as running:
+        (failure,) = hear(running)
+    assert isinstance(failure, Failure)
+    assert failure.reason == "INTERNAL"
+
+
+def test_one_that_dies_of_a_signal_without_a_name_is_a_failure(worker: Path) -> None:
+    worker.write_text("import os, signal; os.kill(os.getpid(), signal.SIGRTMIN + 1)")
+    with process.Process(ORDER) as running:
+        (failure,) = hear(running)
+    assert isinstance(failure, Failure)
+    assert failure.reason == "TRAINER_DIED"
+
+
+def test_one_that_dies_before_it_has_read_its_order_is_a_failure(worker: Path) -> None:
+    worker.write_text("raise SystemExit(3)")
+    # More than a pipe holds.
+    long = replace(ORDER, params={str(number): 1.0 for number in range(20_000)})
+    with process.Process(long) as running:
+        (failure,) = hear(running)
+    assert isinstance(failure, Failure)
+    assert (failure.reason, "status 3" in failure.message) == ("TRAINER_DIED", True)
 
 
 def test_one_that_is_left_is_killed(worker: Path) -> None:

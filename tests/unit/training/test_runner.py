@@ -1,0 +1,179 @@
+"""Running a job: it ends whatever happens, and leaves no files."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from services.training import process, runner
+from services.training.jobs import Asked, Jobs
+from services.training.models import Models
+from services.training.runner import Runner
+from services.training.store import Store
+from services.training.tables import CANCELLED, FAILED, Job, Model, open_tables
+from services.training.work import Failure, Order, Progress, Said
+
+ASKED = Asked("ds_1", "adaboost", "ada", 0.2, "late", "timing", {"trees": 10}, 0)
+SAID = Failure("REASON", "A sentence.", "dataset")
+
+
+class Saying:
+    """A process that trains, as far as it says things."""
+
+    def __init__(self, order: Order) -> None:
+        Path(order.directory, "half").write_text("a package")
+        self._left: Iterator[Said] = iter([Progress("fitting", 0.5, "Half."), SAID])
+
+    def __enter__(self) -> Saying:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def heard(self, seconds: float) -> list[Said]:
+        return [next(self._left)]
+
+
+class Away(Jobs):
+    """Jobs in a database that does not answer one question in two."""
+
+    asked = 0
+
+    def _try(self) -> None:
+        self.asked += 1
+        if self.asked % 2:
+            raise OperationalError("select", {}, Exception("server closed the connection"))
+
+    def begin(self, job: str) -> bool:
+        self._try()
+        return super().begin(job)
+
+    def get(self, job: str) -> Job:
+        self._try()
+        return super().get(job)
+
+    def note(self, *args: object) -> None:
+        self._try()
+        super().note(*args)  # type: ignore[arg-type]
+
+    def is_cancelling(self, job: str) -> bool:
+        self._try()
+        return super().is_cancelling(job)
+
+    def fail(self, job: str, failure: Failure) -> None:
+        self._try()
+        super().fail(job, failure)
+
+    def end_if_cancelling(self, job: str) -> None:
+        self._try()
+        super().end_if_cancelling(job)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'catalogue.db'}"
+
+
+@pytest.fixture
+def jobs(database: str) -> Jobs:
+    return Jobs(open_tables(database))
+
+
+def a_runner(jobs: Jobs, database: str, home: Path) -> Runner:
+    return Runner(jobs, Models(open_tables(database)), Store(home / "models"), "127.0.0.1:1", 0.0, home / "jobs")
+
+
+def test_a_database_that_is_away_holds_a_job_up_and_does_not_change_its_end(
+    jobs: Jobs, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "Process", Saying)
+    monkeypatch.setattr(runner, "_AWAY_SECONDS", 0.0)
+    job = jobs.open(ASKED, "", False)
+    a_runner(Away(open_tables(database)), database, tmp_path).run(job.id)
+    ended = jobs.get(job.id)
+    assert (ended.state, ended.error_reason, ended.stage) == (FAILED, "REASON", "fitting")
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_made_fails_the_job(jobs: Jobs, database: str, tmp_path: Path) -> None:
+    running = a_runner(jobs, database, tmp_path)
+    (tmp_path / "jobs").rmdir()
+    job = jobs.open(ASKED, "", False)
+    running.run(job.id)
+    ended = jobs.get(job.id)
+    assert (ended.state, ended.error_reason) == (FAILED, "INTERNAL")
+
+
+def test_the_files_are_gone_before_a_failure_is_told(
+    jobs: Jobs, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[list[Path]] = []
+
+    class Looking(Jobs):
+        def fail(self, job: str, failure: Failure) -> None:
+            left.append(list((tmp_path / "jobs").iterdir()))
+            super().fail(job, failure)
+
+    monkeypatch.setattr(runner, "Process", Saying)
+    job = jobs.open(ASKED, "", False)
+    a_runner(Looking(open_tables(database)), database, tmp_path).run(job.id)
+    assert left == [[]]
+
+
+def test_a_model_that_cannot_be_entered_is_not_in_the_store_either(
+    jobs: Jobs, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unable(Jobs):
+        def succeed(self, job: str, model: Model) -> bool:
+            raise ValueError("no room for it")
+
+    unable = Unable(open_tables(database))
+    running = a_runner(unable, database, tmp_path)
+    job = jobs.open(ASKED, "", False)
+    jobs.begin(job.id)
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "model.onnx").write_bytes(b"graph")
+    monkeypatch.setattr(runner, "entry", lambda name, version, directory: None)
+    with pytest.raises(ValueError, match="no room"):
+        running._publish(job, package)
+    assert not list((tmp_path / "models").rglob("model.onnx"))
+
+
+def test_a_job_that_waits_for_ingest_says_so_and_can_be_cancelled(jobs: Jobs, database: str, tmp_path: Path) -> None:
+    """With the real process, and nobody at ingest's address."""
+    waits = Runner(jobs, Models(open_tables(database)), Store(tmp_path / "m"), "127.0.0.1:1", 600.0, tmp_path / "jobs")
+    job = jobs.open(ASKED, "", False)
+    thread = threading.Thread(target=waits.run, args=(job.id,))
+    thread.start()
+    deadline = time.monotonic() + 60
+    while "Waiting for the ingest service" not in jobs.get(job.id).message:
+        assert time.monotonic() < deadline, jobs.get(job.id).message
+        time.sleep(0.05)
+    jobs.ask_to_cancel(job.id)
+    thread.join(20)
+    assert jobs.get(job.id).state == CANCELLED
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_a_job_does_not_wait_for_ingest_for_ever(jobs: Jobs, database: str, tmp_path: Path) -> None:
+    job = jobs.open(ASKED, "", False)
+    a_runner(jobs, database, tmp_path).run(job.id)
+    ended = jobs.get(job.id)
+    assert (ended.state, ended.error_reason) == (FAILED, "SERVICE_UNAVAILABLE")
+    assert "ingest" in ended.error_message
+
+
+def test_an_outcome_that_nobody_can_read_fails_the_job(
+    jobs: Jobs, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_COMMAND", [sys.executable, "-c", "print('{}', flush=True); input(); input()"])
+    job = jobs.open(ASKED, "", False)
+    a_runner(jobs, database, tmp_path).run(job.id)
+    assert jobs.get(job.id).error_reason == "INTERNAL"
