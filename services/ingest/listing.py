@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import re
 
 import msgspec
 
 from keyprint.errors import InvalidArgument
+from services.ingest.encoding import in_utf8
 from services.ingest.urls import resolve, without_credentials
+
+_ARRAY = msgspec.json.Decoder(list[str])
+_LINE = msgspec.json.Decoder(str)
+_LINES = re.compile(rb"\S[^\r\n]*")
+"""Those that are not blank, one at a time: there may be millions that are."""
 
 
 def listed(content: bytes, url: str, most: int) -> list[str] | None:
@@ -23,6 +29,10 @@ def listed(content: bytes, url: str, most: int) -> list[str] | None:
     Raises:
         InvalidArgument: it is a list, and of something else than URLs, names one twice, or names too many.
     """
+    try:
+        content = in_utf8(content)
+    except UnicodeDecodeError:
+        return None
     first = content.lstrip()[:1]
     if first not in (b"[", b'"'):
         return None
@@ -44,7 +54,7 @@ def listed(content: bytes, url: str, most: int) -> list[str] | None:
 
 def _array(content: bytes) -> list[str]:
     try:
-        return msgspec.json.decode(content, type=list[str])
+        return _ARRAY.decode(content)
     except msgspec.ValidationError:
         raise InvalidArgument(
             "NOT_A_DOCUMENT", "A list of documents must hold their URLs and nothing else.", "url"
@@ -55,9 +65,8 @@ def _array(content: bytes) -> list[str]:
 
 def _lines(content: bytes) -> list[str]:
     try:
-        found = [json.loads(line) for line in content.decode().splitlines() if line.strip()]
-    except ValueError:
+        return [_LINE.decode(line[0]) for line in _LINES.finditer(content)]
+    except msgspec.ValidationError:
+        raise InvalidArgument("NOT_A_DOCUMENT", "Every line of a list must be the URL of a document.", "url") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidArgument("NOT_JSON", "The list of documents has a line that is not JSON.", "url") from None
-    if not all(isinstance(one, str) for one in found):
-        raise InvalidArgument("NOT_A_DOCUMENT", "Every line of a list must be the URL of a document.", "url")
-    return found

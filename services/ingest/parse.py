@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from operator import attrgetter
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from keyprint import attempts
 from keyprint.attempts import REASONS, SCHEMA, UNKNOWN_TIME, Flags, Keystrokes, Times, Verdicts
 from keyprint.errors import InvalidArgument
 from keyprint.settings import IngestSettings
+from services.ingest.encoding import check_utf8, in_utf8
 from services.ingest.times import parse_times
 
 LABEL_LENGTH = 256
@@ -39,12 +40,16 @@ _VALUE_BYTES = 16
 several times its bytes when read."""
 
 
+_Short = Annotated[str, msgspec.Meta(max_length=KEY_BYTES)]
+"""Times are shorter than keys may be; a long text costs many times its bytes until it is found to be none."""
+
+
 class Keystroke(msgspec.Struct, gc=False):
     """One key press as documents write it."""
 
-    typed_at: str
-    character: str
-    released_at: str | None = None
+    typed_at: _Short
+    character: _Short
+    released_at: _Short | None = None
 
 
 class _Typed(msgspec.Struct):
@@ -56,7 +61,35 @@ class _Typed(msgspec.Struct):
     next: str | None = None
 
 
+class _Outline(msgspec.Struct):
+    """A document whose parts are not read yet; what it lacks has no bytes."""
+
+    user_label: msgspec.Raw = msgspec.Raw()
+    user_data: msgspec.Raw = msgspec.Raw()
+    attempts: msgspec.Raw = msgspec.Raw()
+    next: msgspec.Raw = msgspec.Raw()
+
+
 _DECODER = msgspec.json.Decoder(_Typed)
+_JSON = msgspec.json.Decoder(msgspec.Raw)
+_OUTLINE = msgspec.json.Decoder(_Outline)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_ATTEMPT = msgspec.json.Decoder(list[Keystroke])
+
+_ODDITIES = re.compile(
+    rb"""
+    \\ (?: u[dD][89abAB][\da-fA-F]{2} \\u[dD][c-fC-F][\da-fA-F]{2}
+         | (?P<half> u[dD][89a-fA-F][\da-fA-F]{2} )
+         | . )
+    | "
+    | (?P<number> NaN | -?Infinity )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""Escapes, quotes, and numbers that JSON does not have."""
+
+_HALF = "\ud800".encode("utf-8", "surrogatepass") * 2
+"""As long as its escape."""
 
 
 @dataclass(frozen=True)
@@ -133,28 +166,77 @@ def _check_values(content: bytes) -> None:
 
 
 def _leniently(content: bytes, most: int) -> Decoded:
-    """Reads what the typed decoder refuses: one wrong keystroke must not cost its whole document."""
+    """Reads what the typed decoder refuses: one wrong keystroke must not cost its whole document.
+
+    Each attempt is told apart first and then read alone, as what it should be: whatever else stands in its place would
+    take many times its bytes when read.
+    """
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
+        content = in_utf8(content)
+        check_utf8(content)
+        plain = _checked(content)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         raise InvalidArgument("NOT_JSON", "The document is not JSON.") from None
-    if not isinstance(found, dict):
-        raise _no_document("an object")
-    following = found.get("next")
-    if following is not None and not isinstance(following, str):
+    try:
+        found = _OUTLINE.decode(plain)
+    except msgspec.ValidationError:
+        raise _no_document("an object") from None
+    following = _text(found.next)
+    if following is None and bytes(found.next) not in (b"", b"null"):
         raise _no_document("next as a URL or null")
-    labelled = "user_data" in found and "attempts" not in found
-    listed = found.get("user_data" if labelled else "attempts")
-    if not isinstance(listed, list) or (not labelled and ("user_data" in found or "user_label" in found)):
+    labelled = bool(found.user_data and not found.attempts)
+    unlabelled = bool(found.attempts and not found.user_data and not found.user_label)
+    try:
+        listed = _LIST.decode(found.user_data if labelled else found.attempts)
+    except msgspec.DecodeError:
+        listed = None
+    if listed is None or not (labelled or unlabelled):
         raise _no_document("an object with user_label and user_data, or with attempts, each a list")
     _none(listed, most)
     read = [_attempt(one) for one in listed]
     return Decoded(
-        _label(found.get("user_label")) if labelled else None,
+        _label(_text(found.user_label)) if labelled else None,
         following,
         [one or [] for one in read],
         [one is None for one in read],
     )
+
+
+def _checked(content: bytes | bytearray) -> bytes | bytearray:
+    """JSON that the decoder takes.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON.
+    """
+    try:
+        _JSON.decode(content)
+    except msgspec.DecodeError:
+        content = _without_oddities(content)
+        _JSON.decode(content)
+    return content
+
+
+def _without_oddities(content: bytes | bytearray) -> bytearray:
+    """Puts what the decoder takes in the place of what many recorders write all the same.
+
+    NaN and infinities become the number 0, which is no time, key or label either.  Halves of surrogate pairs become
+    bytes that are no text, as they are none.  All stays as long as it is.
+    """
+    changed, inside = bytearray(content), False
+    for found in _ODDITIES.finditer(content):
+        if found[0] == b'"':
+            inside = not inside
+        elif found["half"]:
+            changed[slice(*found.span())] = _HALF
+        elif found["number"] and not inside:
+            changed[slice(*found.span())] = b"0".center(len(found[0]))
+    return changed
+
+
+def _text(found: msgspec.Raw) -> str | None:
+    """The text that it is; None if it is something else."""
+    text: str | None = json.loads(bytes(found)) if bytes(memoryview(found)[:1]) == b'"' else None
+    return text
 
 
 def _none(listed: list[Any], most: int) -> list[bool]:
@@ -168,14 +250,12 @@ def _none(listed: list[Any], most: int) -> list[bool]:
     return [False] * len(listed)
 
 
-def _attempt(found: Any) -> list[Keystroke] | None:
+def _attempt(found: msgspec.Raw) -> list[Keystroke] | None:
     try:
-        keystrokes = msgspec.convert(found, list[Keystroke])
-        # Half of a surrogate pair is text to JSON and nothing that UTF-8 can hold.
-        "".join(map(attrgetter("character"), keystrokes)).encode()
-    except (msgspec.ValidationError, UnicodeEncodeError):
+        return _ATTEMPT.decode(found)
+    # Half of a surrogate pair is text to JSON and nothing that UTF-8 can hold.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return keystrokes
 
 
 def _label(found: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from services.ingest.listing import listed
 from services.ingest.parse import Document, parse_document, to_batch
 from services.ingest.store import Store
 from services.ingest.upload import Uploads
+from tests.unit.ingest import bombs
+from tests.unit.ingest.bombs import BOMBS
 from tests.unit.ingest.nasty import AMONG_GOOD, ANYTHING, PHRASE
 
 REASONS = ("NOT_JSON", "NOT_A_DOCUMENT")
@@ -59,6 +63,15 @@ def test_anything_is_read_or_refused_in_words(name: str) -> None:
     content = ANYTHING[name]
     assert refusal(lambda: listed(content, "http://127.0.0.1/list", 100)) in ("", "URL_INVALID", *REASONS)
     assert refusal(lambda: look_at(parse_document(content))) in ("", *REASONS)
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_read_in_memory_of_a_few_times_its_size(name: str) -> None:
+    command = [sys.executable, "-m", bombs.__name__, name]
+    root = Path(__file__).parents[3]
+    reading = subprocess.run(command, cwd=root, capture_output=True, text=True)  # noqa: S603 - our own command
+    assert reading.returncode == 0, reading.stderr
+    assert reading.stdout.strip() in ("LIMIT_EXCEEDED", *REASONS) or int(reading.stdout) > 0
 
 
 def test_a_refused_document_leaves_no_trace_and_the_next_one_is_read(tmp_path: Path) -> None:

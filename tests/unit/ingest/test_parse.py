@@ -162,3 +162,32 @@ def test_a_message_holds_what_is_kept_of_an_attempt_that_is_far_too_long() -> No
     batch = rows(parse_document(document(wide)))
     assert batch["reason"].to_pylist() == ["TOO_LONG"]
     assert len(to_ipc(batch)) < MESSAGE_BYTES
+
+
+@pytest.mark.parametrize("odd", ["NaN", "-Infinity", '"\\ud800"', '{"\\udc00": ["\\ud800\\ud800", Infinity]}'])
+def test_what_recorders_write_beside_json_costs_at_most_its_attempt(odd: str) -> None:
+    beside = {**typed("h")[0], "character": ":NaN,\\ud800\U0001f600", "more": "ODD"}
+    text = json.dumps({"attempts": [[beside], "ODD", typed("hi")]}).replace('"ODD"', odd)
+    read = parse_document(text.encode())
+    assert read.characters.to_pylist() == [beside["character"], "h", "i"]
+    assert read.keystrokes.malformed.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("text", ["[1NaN]", "[NaN1]", "[-NaN]", "[NaN NaN]", "[NaN", '["\\ud800]', '["\\ud8zz"]'])
+def test_what_only_looks_like_it_is_not_json(text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_document(f'{{"attempts": {text}}}'.encode())
+    assert caught.value.reason == "NOT_JSON"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_a_document_may_come_in_any_encoding_that_json_has(encoding: str) -> None:
+    text = json.dumps({"user_label": "Zoë", "user_data": [typed("hi"), 7]}, ensure_ascii=False)
+    read = parse_document(text.encode(encoding))
+    assert (read.user, read.characters.to_pylist()) == ("Zoë", ["h", "i"])
+
+
+def test_bytes_that_are_no_text_are_not_json() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_document(document(typed("hi"), 7, typed("X")).replace(b"X", b"\xff"))
+    assert caught.value.reason == "NOT_JSON"
