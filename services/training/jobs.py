@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from secrets import token_hex
 from typing import Any
 
@@ -120,19 +121,23 @@ class Jobs:
             "started_at": now(),
             "curve": [],
             "progress": 0.0,
+            "expected_at": None,
         }
         with self._sessions.begin() as session:
             query = update(Job).where(Job.id == job, Job.state.in_((PENDING, RUNNING))).values(begun)
             return bool(session.execute(query.returning(Job.id)).all())
 
-    def note(self, job: str, progress: Progress, curve: list[dict[str, Any]]) -> None:
-        """Notes how far a job is."""
+    def note(self, job: str, progress: Progress, curve: list[dict[str, Any]], remaining: float | None = None) -> None:
+        """Notes how far a job is, and the seconds left as far as anybody knows."""
+        noted = {
+            "stage": progress.stage,
+            "progress": progress.progress,
+            "message": progress.message,
+            "curve": curve,
+            "expected_at": None if remaining is None else now() + timedelta(seconds=remaining),
+        }
         with self._sessions.begin() as session:
-            session.execute(
-                update(Job)
-                .where(Job.id == job)
-                .values(stage=progress.stage, progress=progress.progress, message=progress.message, curve=curve)
-            )
+            session.execute(update(Job).where(Job.id == job).values(noted))
 
     def is_cancelling(self, job: str) -> bool:
         """Whether the job is to stop."""

@@ -16,9 +16,6 @@ from services.training.evaluate import Evaluation, from_json
 from services.training.learners.learner import Learner
 from services.training.tables import RUNNING, AliasMove, Job, Model, now
 
-_TELLING = 0.05
-"""Share of the work from which the pace so far says something about the rest."""
-
 
 def job_message(row: Job, curve: bool = True) -> training_pb2.TrainingJob:
     """A job, with or without its learning curve."""
@@ -49,9 +46,8 @@ def job_message(row: Job, curve: bool = True) -> training_pb2.TrainingJob:
         message.error.reason = row.error_reason
         message.error.field = row.error_field
         message.error.message = row.error_message
-    if row.state == RUNNING and row.started_at and row.progress > _TELLING:
-        spent = (now() - row.started_at).total_seconds()
-        message.remaining_seconds = round(spent / row.progress * (1 - row.progress))
+    if row.state == RUNNING and row.expected_at:
+        message.remaining_seconds = max(round((row.expected_at - now()).total_seconds()), 0)
     return message
 
 

@@ -16,6 +16,7 @@ from keyprint.holdout import Split
 from services.training.entry import entry
 from services.training.jobs import Jobs
 from services.training.models import Models
+from services.training.pace import Pace
 from services.training.process import Process
 from services.training.store import Store
 from services.training.tables import Job
@@ -82,13 +83,14 @@ class Runner:
 
     def _train(self, job: Job, directory: Path) -> Outcome | Failure | None:
         """What the process says in the end, the job's curve filled in; None if the job is to stop."""
+        pace = Pace()
         with Process(self._order(job, directory)) as process:
             while not _patiently(lambda: self._jobs.is_cancelling(job.id)):
                 heard = process.heard(_LOOK_SECONDS)
                 progress = [said for said in heard if isinstance(said, Progress)]
                 if progress:
                     job.curve = job.curve + [asdict(said.point) for said in progress if said.point]
-                    self._note(job, progress[-1])
+                    self._note(job, progress[-1], pace.remaining(progress[-1].progress, time.monotonic()))
                 for said in heard:
                     if not isinstance(said, Progress):
                         return said
@@ -120,8 +122,8 @@ class Runner:
             if not published:
                 self._store.delete(job.model, job.version)
 
-    def _note(self, job: Job, progress: Progress) -> None:
-        _patiently(lambda: self._jobs.note(job.id, progress, job.curve))
+    def _note(self, job: Job, progress: Progress, remaining: float | None = None) -> None:
+        _patiently(lambda: self._jobs.note(job.id, progress, job.curve, remaining))
 
 
 def _patiently(ask: Callable[[], Answer]) -> Answer:

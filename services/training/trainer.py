@@ -49,7 +49,7 @@ class _Share:
     ends: float
 
 
-_BEGUN, _FITTED = 0.02, 0.94
+_BEGUN, _FITTED = 0.0, 0.94
 
 
 def _shares(*stages: str) -> list[_Share]:

@@ -46,7 +46,7 @@ def imported(ingest: ingest_pb2_grpc.IngestServiceStub, url: str, **more: Any) -
     return last.id
 
 
-def request(dataset: str, model: str, learner: str = "adaboost", **more: Any) -> training_pb2.CreateTrainingJobRequest:
+def asking(dataset: str, model: str, learner: str = "adaboost", **more: Any) -> training_pb2.CreateTrainingJobRequest:
     params = more.pop("params", QUICK.get(learner, {}))
     asked = training_pb2.CreateTrainingJobRequest(
         **{"dataset": dataset, "learner": learner, "model": model, "holdout": 0.2, **more}
@@ -86,7 +86,7 @@ def seen(
 ) -> list[training_pb2.TrainingJob]:
     """A job as it went, from its creation to its end."""
     learner = request.param
-    job = training.CreateTrainingJob(globals()["request"](dataset, f"contract-{learner}", learner))
+    job = training.CreateTrainingJob(asking(dataset, f"contract-{learner}", learner))
     return [job, *watch(training, job.id)]
 
 
@@ -115,21 +115,14 @@ def test_its_model_says_everything_about_itself(
     assert len(model.digest) == 64
     assert model.fit_seconds > 0
     assert set(model.libraries) >= {"numpy", "onnxruntime"}
-    assert model.params.fields.keys() == QUICK_PARAMETERS[model.learner]
+    learners = training.ListLearners(training_pb2.ListLearnersRequest()).learners
+    (learner,) = [one for one in learners if one.name == model.learner]
+    assert model.params.fields.keys() == {one.name for one in learner.parameters}
     evaluation = model.evaluation
     assert 0.5 < evaluation.accuracy <= 1.0
     assert evaluation.accuracy_low <= evaluation.accuracy <= evaluation.accuracy_high
     assert sum(evaluation.confusion) == evaluation.attempts == sum(user.support for user in evaluation.users)
     assert model.training_attempts + evaluation.attempts <= 120
-
-
-QUICK_PARAMETERS: dict[str, set[str]] = {}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def parameters(training: training_pb2_grpc.TrainingServiceStub) -> None:
-    for learner in training.ListLearners(training_pb2.ListLearnersRequest()).learners:
-        QUICK_PARAMETERS[learner.name] = {one.name for one in learner.parameters}
 
 
 def test_it_downloads_as_bentoml_exports_it_and_its_digest_is_right(
@@ -191,10 +184,10 @@ def test_a_taken_name_is_refused_and_its_next_version_is_not(
     training: training_pb2_grpc.TrainingServiceStub, dataset: str
 ) -> None:
     for version in (1, 2):
-        job = training.CreateTrainingJob(request(dataset, "versions", new_version=version > 1))
+        job = training.CreateTrainingJob(asking(dataset, "versions", new_version=version > 1))
         assert watch(training, job.id)[-1].state == training_pb2.TrainingJob.STATE_SUCCEEDED
         assert job.version == version
-    error = refusal(training.CreateTrainingJob, request(dataset, "versions"))
+    error = refusal(training.CreateTrainingJob, asking(dataset, "versions"))
     assert isinstance(error, errors.AlreadyExists)
     assert (error.reason, error.field) == ("MODEL_NAME_TAKEN", "model")
     assert training.GetModel(training_pb2.GetModelRequest(model="versions")).version == 2
@@ -210,7 +203,7 @@ def test_the_same_seed_trains_the_same_model(
 ) -> None:
     graphs = set()
     for _ in range(2):
-        job = training.CreateTrainingJob(request(dataset, "seeded", new_version=True, seed=5))
+        job = training.CreateTrainingJob(asking(dataset, "seeded", new_version=True, seed=5))
         watch(training, job.id)
         download(training, f"{job.model}@{job.version}", tmp_path / str(job.version))
         graphs.add((tmp_path / str(job.version) / package.GRAPH).read_bytes())
@@ -221,7 +214,7 @@ def test_a_running_job_is_cancelled_for_real_and_frees_its_name(
     training: training_pb2_grpc.TrainingServiceStub, dataset: str
 ) -> None:
     slow = {"trees": 1000, "depth": 20}
-    job = training.CreateTrainingJob(request(dataset, "stopped", params=slow))
+    job = training.CreateTrainingJob(asking(dataset, "stopped", params=slow))
     stream = training.WatchTrainingJob(training_pb2.WatchTrainingJobRequest(job=job.id))
     for seen in stream:
         if seen.stage == "fitting" and seen.curve:
@@ -233,7 +226,7 @@ def test_a_running_job_is_cancelled_for_real_and_frees_its_name(
     assert time.monotonic() - began < 30
     error = refusal(training.GetModel, training_pb2.GetModelRequest(model="stopped"))
     assert error.reason == "MODEL_NOT_FOUND"
-    again = training.CreateTrainingJob(request(dataset, "stopped"))
+    again = training.CreateTrainingJob(asking(dataset, "stopped"))
     assert watch(training, again.id)[-1].state == training_pb2.TrainingJob.STATE_SUCCEEDED
 
 
@@ -259,7 +252,7 @@ def test_what_is_wrong_is_refused_and_leaves_nothing(
     field: str,
 ) -> None:
     before = training.ListTrainingJobs(training_pb2.ListTrainingJobsRequest())
-    error = refusal(training.CreateTrainingJob, request(**{"dataset": dataset, "model": "wrong", **changes}))
+    error = refusal(training.CreateTrainingJob, asking(**{"dataset": dataset, "model": "wrong", **changes}))
     assert type(error) is kind
     assert (error.reason, error.field) == (reason, field)
     assert training.ListTrainingJobs(training_pb2.ListTrainingJobsRequest()) == before
@@ -270,7 +263,7 @@ def test_unlabelled_data_cannot_be_trained_on_or_compared_on(
 ) -> None:
     test = imported(ingest, keyprint_stack.test_url)
     for error in (
-        refusal(training.CreateTrainingJob, request(test, "wrong")),
+        refusal(training.CreateTrainingJob, asking(test, "wrong")),
         refusal(training.CompareModels, training_pb2.CompareModelsRequest(dataset=test, holdout=0.2)),
     ):
         assert isinstance(error, errors.FailedPrecondition)

@@ -14,7 +14,7 @@ from onnx import helper
 
 from keyprint.features import Matrix
 from services.training.learners.learner import Examples, Learner, Logits, Parameter, Report, Step
-from services.training.learners.trees import ensemble_node, plain_features, softmax_graph
+from services.training.learners.trees import ensemble_node, log_loss, plain_features, softmax_graph
 
 if TYPE_CHECKING:
     from sklearn.ensemble import AdaBoostClassifier
@@ -76,12 +76,18 @@ def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Repo
         grown.append(tree)
         says.append(say)
         errors.append(error)
-        report(Step(number, trees, accuracy=float((votes.argmax(axis=1) == labels).mean())))
+        loss = log_loss(votes * _scale(users, sum(says)), labels)
+        report(Step(number, trees, loss, float((votes.argmax(axis=1) == labels).mean())))
     boosted = AdaBoostClassifier(grown[0], n_estimators=trees, learning_rate=rate, random_state=seed)
     boosted.classes_, boosted.n_classes_ = np.arange(users), users
     boosted.n_features_in_ = features.shape[1]
     boosted.estimators_, boosted.estimator_weights_, boosted.estimator_errors_ = grown, np.array(says), np.array(errors)
     return Boosted(boosted)
+
+
+def _scale(users: int, says: float) -> float:
+    """What makes logits of the sums of votes, given the weight of all votes; `to_onnx` says why."""
+    return users / ((users - 1) ** 2 * says)
 
 
 def _say(error: float, count: int, users: int) -> float:
@@ -119,7 +125,7 @@ def to_onnx(boosted: AdaBoostClassifier, temperature: float = 1.0) -> onnx.Model
     """
     classes = len(boosted.classes_)
     weights = boosted.estimator_weights_[: len(boosted.estimators_)]
-    scale = float(classes / ((classes - 1) ** 2 * weights.sum() * temperature))
+    scale = _scale(classes, float(weights.sum())) / temperature
     says = [
         np.eye(classes)[tree.tree_.value[:, 0, :].argmax(axis=1)] * weight
         for tree, weight in zip(boosted.estimators_, weights, strict=True)

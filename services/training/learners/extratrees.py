@@ -14,7 +14,7 @@ from onnx import helper
 
 from keyprint.features import Matrix
 from services.training.learners.learner import Examples, Learner, Logits, Parameter, Report, Step
-from services.training.learners.trees import ensemble_node, plain_features, softmax_graph
+from services.training.learners.trees import ensemble_node, log_loss, plain_features, softmax_graph
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesClassifier
@@ -67,9 +67,12 @@ def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Repo
         random_state=seed,
         warm_start=True,
     )
+    shares = np.zeros((len(examples.labels), examples.users))
     for count in range(1, trees + 1):
         forest.set_params(n_estimators=count).fit(features, examples.labels)
-        report(Step(count, trees))
+        shares += forest.estimators_[-1].predict_proba(features)
+        loss = log_loss(np.log(shares / count + Forest(forest).doubt), examples.labels)
+        report(Step(count, trees, loss, float((shares.argmax(axis=1) == examples.labels).mean())))
     return Forest(forest)
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
+from scipy.special import log_softmax
 
 from keyprint.features import Matrix
 from keyprint.package import INPUT, OUTPUT
-from services.training.learners.learner import Examples
+from services.training.learners.learner import Examples, Labels
 
 if TYPE_CHECKING:
     from sklearn.tree import DecisionTreeClassifier
@@ -40,6 +41,11 @@ def plain_features(examples: Examples) -> Matrix:
     columns = np.zeros(features.shape[1], np.bool_)
     columns[: examples.keys * len(plain)] = np.tile(plain, examples.keys)
     return np.where(columns, features, np.float32(0))
+
+
+def log_loss(logits: Floats, labels: Labels) -> float:
+    """Mean log loss, in nats, of the softmax of logits float64[n, K] where `labels` int64[n] are right."""
+    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
 
 def ensemble_node(estimators: Sequence[DecisionTreeClassifier], says: Sequence[Floats], output: str) -> onnx.NodeProto:

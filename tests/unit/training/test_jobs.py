@@ -10,6 +10,7 @@ import pytest
 
 from keyprint.errors import AlreadyExists, NotFound
 from services.training.jobs import Asked, Jobs
+from services.training.messages import job_message
 from services.training.models import Models
 from services.training.tables import (
     CANCELLED,
@@ -200,6 +201,27 @@ def test_a_job_that_succeeds_twice_has_one_model(jobs: Jobs, tables: Sessions) -
     assert jobs.succeed(job.id, model())
     assert jobs.succeed(job.id, model())
     assert [one.reference for one in Models(tables).all()] == ["ada@1"]
+
+
+def test_what_remains_is_told_while_a_job_runs_and_counts_down(jobs: Jobs) -> None:
+    job = jobs.open(ASKED, "", False)
+    jobs.begin(job.id)
+    assert not job_message(jobs.get(job.id)).HasField("remaining_seconds")
+    jobs.note(job.id, Progress("fitting", 0.01, "One."), [], 100.0)
+    assert 90 < job_message(jobs.get(job.id)).remaining_seconds <= 100
+    jobs.note(job.id, Progress("fitting", 0.01, "One."), [], -5.0)
+    assert job_message(jobs.get(job.id)).remaining_seconds == 0
+    jobs.note(job.id, Progress("fitting", 0.02, "Two."), [], 100.0)
+    jobs.ask_to_cancel(job.id)
+    assert not job_message(jobs.get(job.id)).HasField("remaining_seconds")
+
+
+def test_a_job_that_begins_again_remembers_no_estimate(jobs: Jobs) -> None:
+    job = jobs.open(ASKED, "", False)
+    jobs.begin(job.id)
+    jobs.note(job.id, Progress("fitting", 0.9, "Nearly."), [], 3.0)
+    jobs.begin(job.id)
+    assert jobs.get(job.id).expected_at is None
 
 
 def test_a_failure_says_why(jobs: Jobs) -> None:

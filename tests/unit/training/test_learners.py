@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from scipy import special
+from sklearn.metrics import log_loss
 
 from keyprint.attempts import UNKNOWN_TIME, Aligned
 from keyprint.errors import InvalidArgument
@@ -115,6 +117,17 @@ def test_every_step_is_told_in_order(trained: Trained) -> None:
     assert [step.number for step in trained.steps] == list(range(1, of + 1))
     assert of in LEARNERS[trained.name].check(PARAMS.get(trained.name, {})).values()
     assert all(step.accuracy is None or 0 <= step.accuracy <= 1 for step in trained.steps)
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNERS if name != "lstm"])
+def test_loss_and_accuracy_so_far_are_those_of_the_model_so_far(name: str) -> None:
+    """The LSTM's are of its epoch's altered attempts, as Keras counts them."""
+    trained = trained_once(name)
+    answers = special.softmax(trained.fitted.logits(trained.features), axis=1)
+    last = trained.steps[-1]
+    assert last.accuracy == (answers.argmax(axis=1) == EXAMPLES.labels).mean()
+    assert last.loss == pytest.approx(log_loss(EXAMPLES.labels, answers), rel=1e-6)
+    assert all(step.loss is not None and step.accuracy is not None for step in trained.steps)
 
 
 def test_the_same_seed_trains_the_same_model_and_another_seed_another(trained: Trained) -> None:
