@@ -29,10 +29,14 @@ def unzipped(body: bytes, most: int) -> bytes:
     rest, content = memoryview(body), bytearray()
     reader = _reader()
     while rest:
-        # A gzip file may have several members.
-        if reader.eof:
-            reader = _reader()
         piece = rest[:PIECE]
+        if reader.eof:
+            # A gzip file may have several members, and tapes pad with zeros.
+            padding = len(piece) - len(bytes(piece).lstrip(b"\0"))
+            if padding:
+                rest = rest[padding:]
+                continue
+            reader = _reader()
         try:
             content += reader.decompress(piece, most + 1 - len(content))
         except zlib.error:

@@ -34,7 +34,7 @@ def parse_times(texts: Sequence[str]) -> tuple[Times, Flags]:
 
     What recorders write, to the second or with up to nine decimals, after a T or a space, with a Z, a zone like +02:00
     or +0200 or none, is read by arithmetic on bytes, all of one length at once.  Other forms go one by one; either way
-    the result is that of `datetime.fromisoformat`.
+    the result is that of `keyprint.moments.microseconds`.
 
     Returns:
         int64[k], µs since 1970 UTC, and bool[k], where the text is a time; the µs mean nothing elsewhere.

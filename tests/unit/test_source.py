@@ -34,6 +34,8 @@ def test_times_are_utc_unless_they_say_otherwise() -> None:
         ({"character": "h"}, "needs typed_at"),
         ({"typed_at": 7, "character": "h"}, "needs typed_at"),
         ({"typed_at": "noon", "character": "h"}, "needs typed_at"),
+        ({"typed_at": "2019-W26-7", "character": "h"}, "needs typed_at"),
+        ({"typed_at": "2019-06-30\ud80015:05:44", "character": "h"}, "needs typed_at"),
         ({"typed_at": AT, "character": "h", "released_at": "soon"}, "needs released_at"),
     ],
 )

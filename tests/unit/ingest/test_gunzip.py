@@ -22,6 +22,15 @@ def test_what_is_no_gzip_stays_as_it_is() -> None:
     assert unzipped(b"", MOST) == b""
 
 
+@pytest.mark.parametrize("padding", [1, PIECE, 3 * PIECE + 1])
+def test_zeros_that_pad_a_member_are_nothing(padding: int) -> None:
+    member = gzip.compress(TEXT) + bytes(padding)
+    assert unzipped(member, MOST) == TEXT
+    assert unzipped(member + gzip.compress(b"x") + bytes(padding), MOST) == TEXT + b"x"
+    with pytest.raises(InvalidArgument, match="damaged"):
+        unzipped(member + b"x", MOST)
+
+
 @given(st.lists(st.binary(max_size=2 * PIECE), min_size=1, max_size=4), st.integers(0, 9))
 def test_members_come_one_after_the_other(members: list[bytes], level: int) -> None:
     assert unzipped(b"".join(gzip.compress(one, level) for one in members), MOST) == b"".join(members)

@@ -32,6 +32,22 @@ UNREADABLE = [
     "2019-01-01T00:00:00.123456+24:00",
     "2019/01/01T00:00:00",
     "2019-01-01T00:00:00\n",
+    "2019-01-01",
+    "2019-01-01T00",
+    "2019-01-01T00:00",
+    "2019-W01-1T00:00:00",
+    "2019-001T00:00:00",
+    "20190101T000000",
+    "2019-01-01T24:00:00",
+    "2019-01-01_00:00:00",
+    "2019-01-01\U0001f60000:00:00",
+    "2019-01-01\ud80000:00:00",
+    "2019-01-01t00:00:00",
+    "2019-01-01T00:00:00z",
+    "2019-01-01T00:00:00 Z",
+    "2019-01-01T00:00:00+01:02:03",
+    "2019-01-01T00:00:00." + "1" * 31,
+    "\u0662\u0660\u0661\u0669-01-01T00:00:00",
 ]
 
 
@@ -61,6 +77,14 @@ def test_times_of_any_forms_together_read_as_each_does_alone(texts: list[str]) -
     times, good = parse_times(texts)
     read = [moment if fine else None for moment, fine in zip(times.tolist(), good.tolist(), strict=True)]
     assert read == [microseconds(text) for text in texts]
+
+
+@given(st.characters(), st.sampled_from(ZONES[:6]), st.text("0123456789", min_size=1, max_size=30))
+@example("\ud800", "", "1")
+def test_only_a_t_or_a_space_stands_before_the_time_of_day(mark: str, zone: str, decimals: str) -> None:
+    text = f"2019-06-30{mark}15:05:44.{decimals}{zone}"
+    _, good = parse_times([text, f"2019-06-30{mark}15:05:44"])
+    assert good.tolist() == [mark in ("T", " "), mark in ("T", " ")]
 
 
 @pytest.mark.parametrize("mark", ["T", " "])
