@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from keyprint.errors import InvalidArgument
 
 LONGEST_URL = 2048
 _SHOWN = 200
 _HIDDEN = "…"
+_HOST = re.compile(r"([a-zA-Z0-9_-][a-zA-Z0-9_.-]*|\[[0-9a-fA-F:.]+\])(:[0-9]*)?")
+"""What everybody reads alike: a % in a host is one more letter to some and an escape to others."""
+_LATIN = 0xFF
 
 
 def check_url(url: str) -> str:
     """Returns `url`.
 
     Raises:
-        InvalidArgument: it is no http or https URL with a host.
+        InvalidArgument: it is no http or https URL with a host, or one that readers of URLs do not agree on.
     """
+    if len(url) > LONGEST_URL:
+        raise _wrong(f"A url has at most {LONGEST_URL:,} characters, not {len(url):,}.")
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
-    if len(url) > LONGEST_URL:
-        raise InvalidArgument("URL_INVALID", f"A url has at most {LONGEST_URL:,} characters, not {len(url):,}.", "url")
     if not good or not url.isprintable() or any(one.isspace() for one in url):
-        raise InvalidArgument(
-            "URL_INVALID", "The url must be an http or https URL, like https://example.org/user_1.json.", "url"
+        raise _wrong("The url must be an http or https URL, like https://example.org/user_1.json.")
+    # Some read it as a /, so that another host is meant.
+    if "\\" in url:
+        raise _wrong(
+            "The url must be an http or https URL without a backslash; the parts of a path are divided by a /."
         )
+    if not _HOST.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise _wrong(
+            "The host of an http or https URL must be written in letters a to z, digits, hyphens and dots, like "
+            "example.org, or be an address, like [2001:db8::1]; names in other letters begin with xn--."
+        )
+    # Basic authentication, as it is sent, has no other.
+    if any(ord(one) > _LATIN for one in unquote(f"{parts.username}{parts.password}")):
+        raise _wrong("The user and password of an http or https URL must be in Latin-1 characters.")
     return url
 
 
@@ -39,14 +53,17 @@ def resolve(base: str, named: str) -> str:
         InvalidArgument: that is none; the sentence says where it stands.
     """
     try:
+        # Joining would leave out tabs and ends of lines.
+        if not named.isprintable():
+            raise _wrong("A url has no control characters.")
         return check_url(urljoin(base, named))
-    except (InvalidArgument, ValueError):
-        raise InvalidArgument(
-            "URL_INVALID",
-            f"{without_credentials(base)} names {shown(named)}, which is no http or https URL of at most "
-            f"{LONGEST_URL:,} characters.",
-            "url",
-        ) from None
+    except (InvalidArgument, ValueError) as error:
+        why = error.message if isinstance(error, InvalidArgument) else "It is no URL."
+        raise _wrong(f"{without_credentials(base)} names {shown(named)}, which cannot be fetched. {why}") from None
+
+
+def _wrong(sentence: str) -> InvalidArgument:
+    return InvalidArgument("URL_INVALID", sentence, "url")
 
 
 def without_credentials(url: str) -> str:

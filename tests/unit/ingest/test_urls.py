@@ -2,25 +2,70 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
+import requests
+from hypothesis import example, given
+from hypothesis import strategies as st
+from urllib3.util import parse_url
 
 from keyprint.errors import InvalidArgument
 from services.ingest.urls import check_url, resolve, shown, without_credentials
 
 
 @pytest.mark.parametrize(
-    "url", ["", "user.json", "ftp://example.org/", "http://", "http://a b/", "http://[::1", "http://a:x/"]
-)
+    "url",
+    [
+        "", "user.json", "ftp://example.org/", "http://", "http://a b/", "http://[::1", "http://a:x/", "http://a:0/",
+        "http://a:65536/", "http://a:1:2/", "http://a:\u0668/", "http://a\tb/", "http://a/\n", "http://a/\u00a0",
+        "http://127.0.0.1:8931\\@example.com/", "http://example.com/\\x", "http://ex%61mple.com/",
+        "http://[fe80::1%25lo]/", "http://\u4f8b.example/", "http://\uff11\uff12\uff17.0.0.1/", "http://a\u3002example/",
+        "http://.example/", "http://*.example/", "http://[v1.x]/", "http://\u20ac:x@a/", "http://a:%E2%82%AC@a/",
+        "http://a:%ff@a/",
+    ],
+)  # fmt: skip
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgument, match="http or https URL"):
         check_url(url)
+
+
+@given(
+    st.sampled_from(["http://", "https://", "HTTP://", "http:", "//"]),
+    st.text(st.sampled_from("ab1.-_:@[]%2f\\/?#&=\u00e9\u3002\uff0f\t\n \u20ac"), max_size=16),
+)
+@example("http://", "127.0.0.1:8931\\@example.com/")
+@example("http://", "[::1]:80/")
+@example("http://", "a@b@c:8/")
+def test_a_url_that_is_taken_means_the_same_to_everybody(scheme: str, rest: str) -> None:
+    try:
+        url = check_url(scheme + rest)
+    except InvalidArgument:
+        return
+    said, meant = urlsplit(url), urlsplit(requests.Session().prepare_request(requests.Request("GET", url)).url)
+    connected = parse_url(url)
+    assert (said.hostname, said.port) == (meant.hostname, meant.port)
+    assert (said.hostname, said.port) == (str(connected.host).strip("[]"), connected.port)
+    assert without_credentials(url).startswith(f"{said.scheme}://")
 
 
 def test_a_url_is_shown_without_user_password_and_query() -> None:
     assert without_credentials("https://u:p@example.org:8443/a.json?key=1#x") == "https://example.org:8443/a.json"
 
 
-@pytest.mark.parametrize("named", ["http://[::1", "ftp://ada:sesame@host/x", "a b.json", "x" * 5000, "/\x1b]0;pwn\x07"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        "http://[::1",
+        "ftp://ada:sesame@host/x",
+        "a b.json",
+        "x" * 5000,
+        "/\x1b]0;pwn\x07",
+        "/a\tb",
+        "//a\\@b/",
+        "//\u20ac@b/",
+    ],
+)
 def test_what_a_document_names_is_a_url_or_refused_in_short(named: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         resolve("http://ada:sesame@host.example/list", named)
