@@ -24,6 +24,8 @@ _PASSING = (429, 500, 502, 503, 504)
 """Answers that may be others a moment later."""
 _BACKOFF_SECONDS = 0.2
 """Before the first new try; twice as long before each further one."""
+_LONGEST_VALIDATOR = 1024
+"""Servers refuse requests whose headers are long."""
 _ENCODINGS = ("gzip", "x-gzip")
 _USUAL = IngestSettings.model_construct()
 """What the settings are where nobody sets them."""
@@ -56,8 +58,8 @@ class Content:
 
     Attributes:
         content: its bytes, decompressed.
-        etag: the server's name for this state of it; empty if it gave none.
-        last_modified: when the server says that it changed; empty if it did not.
+        etag: the server's name for this state of it; empty if it gave none that can be sent back.
+        last_modified: when the server says that it changed; empty as above.
         url: where it really came from, after all redirects; empty for one that was uploaded.
     """
 
@@ -151,8 +153,7 @@ class Fetcher:
                     content = self._content(answer)
                 except InvalidArgument as error:
                     raise InvalidArgument(error.reason, f"{shown} cannot be read. {error.message}", "url") from None
-                about = answer.headers
-                return Content(content, about.get("ETag", ""), about.get("Last-Modified", ""), url)
+                return Content(content, _validator(answer, "ETag"), _validator(answer, "Last-Modified"), url)
         raise Unavailable("NO_ANSWER", f"{shown} redirects more than {limits.redirects} times.", "url")
 
     def _content(self, answer: requests.Response) -> bytes:
@@ -172,8 +173,19 @@ class Fetcher:
             return unzipped(content, most)
         if encoding not in _ENCODINGS:
             raise InvalidArgument("NOT_JSON", "It comes in an encoding that was not asked for; gzip was.")
-        # A file that is gzip by itself may have become gzip once more on its way.
-        return unzipped(unzipped(content, most), most)
+        try:
+            content = unzipped(content, most)
+        except InvalidArgument as error:
+            # What became gzip on its way was damaged there, too: it may arrive whole the next time.
+            raise (error if error.reason == "LIMIT_EXCEEDED" else HTTPError()) from None
+        # A file that is gzip by itself may have become gzip once more.
+        return unzipped(content, most)
+
+
+def _validator(answer: requests.Response, name: str) -> str:
+    """What the server says of a document's state, if it can be sent back; otherwise it is as if it said nothing."""
+    found: str = answer.headers.get(name, "")
+    return found if len(found) <= _LONGEST_VALIDATOR and found.isprintable() and found == found.strip() else ""
 
 
 def _pause(answer: requests.Response) -> float | None:

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -83,6 +84,14 @@ class Faulty(BaseHTTPRequestHandler):
         body = document("bob", None)
         self._send(body[: len(body) // 2], Content_Length=str(len(body)))
 
+    def _flushed(self) -> None:
+        packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        # All of the document, and no end of its gzip.
+        self.wfile.write(packer.compress(document("bob", None)) + packer.flush(zlib.Z_SYNC_FLUSH))
+
     def _longer(self) -> None:
         body = document("bob", None)
         self._send(body, Content_Length=str(len(body) - 10))
@@ -139,6 +148,7 @@ class Faulty(BaseHTTPRequestHandler):
 FAULTS = {
     "reset": "NO_ANSWER",
     "truncated": "NO_ANSWER",
+    "flushed": "NO_ANSWER",
     "longer": "NOT_JSON",
     "lengths": "NO_ANSWER",
     "busy": "HTTP_STATUS",

@@ -25,6 +25,9 @@ BOMB = gzip.compress(bytes(10_000_000))
 ZIPPED = gzip.compress(b'{"good": true}')
 CHUNKS = b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 ENCODED = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\n\r\n" + ZIPPED[:10]
+_PACKER = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+FLUSHED = _PACKER.compress(b'{"good": true}') + _PACKER.flush(zlib.Z_SYNC_FLUSH)
+"""A whole document, of which its gzip does not know that it is whole."""
 EMPTY_BLOCK = b"\0\0\0\xff\xff"
 """Of gzip; it says nothing."""
 
@@ -76,6 +79,12 @@ class Faults(BaseHTTPRequestHandler):
             "/v2/good": lambda: self._send(b"{}"),
             "/members.gz": lambda: self._send(gzip.compress(b'{"good": ') + gzip.compress(b"true}")),
             "/tagged": self._tagged,
+            "/odd-tag": lambda: self._send(b"{}", "ETag", "\u00a0v1", Last_Modified="\u0085now"),
+            "/long-tag": lambda: self._send(b"{}", "ETag", "a" * 30_000, Last_Modified="b" * 30_000),
+            "/flushed": lambda: self._break_off(FLUSHED),
+            "/flushed-chunk": lambda: self._break_off(b"%x\r\n%s\r\n" % (len(FLUSHED), FLUSHED), chunked=True),
+            "/flushed-chunks": lambda: self._break_off(b"fff\r\n" + FLUSHED, chunked=True),
+            "/flushed-once": self._flushed_once,
         }
         answers.get(self.path, lambda: self._send(b"", status=404))()
 
@@ -96,6 +105,20 @@ class Faults(BaseHTTPRequestHandler):
     def _soon(self) -> None:
         first = self.asked.count("/soon") == 1
         self._send(b"{}", "Retry-After", "0.25" if not first else "1", 503 if first else 200)
+
+    def _break_off(self, body: bytes, chunked: bool = False) -> None:
+        """Sends the beginning of what is gzip on its way, and no length of the whole."""
+        self.protocol_version = "HTTP/1.1" if chunked else "HTTP/1.0"
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Connection", "close")
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _flushed_once(self) -> None:
+        self._break_off(FLUSHED if self.asked.count("/flushed-once") == 1 else ZIPPED)
 
     def _once(self) -> None:
         if self.asked.count("/once") == 1:
@@ -293,6 +316,27 @@ def test_it_waits_as_long_as_the_server_asks(fetcher: Fetcher, server: str, monk
 def test_a_body_that_breaks_off_is_asked_for_again(fetcher: Fetcher, server: str) -> None:
     assert fetcher.fetch(server + "/once").content == b"{}"
     assert Faults.asked == ["/once", "/once"]
+
+
+def test_gzip_that_breaks_off_is_asked_for_again(fetcher: Fetcher, server: str) -> None:
+    assert fetcher.fetch(server + "/flushed-once").content == b'{"good": true}'
+    assert Faults.asked == ["/flushed-once"] * 2
+
+
+@pytest.mark.parametrize("path", ["/flushed", "/flushed-chunk", "/flushed-chunks"])
+def test_gzip_that_breaks_off_each_time_is_no_document(fetcher: Fetcher, server: str, path: str) -> None:
+    with pytest.raises(Unavailable, match="breaks off") as caught:
+        fetcher.fetch(server + path)
+    assert caught.value.reason == "NO_ANSWER"
+    assert Faults.asked == [path, path]
+
+
+@pytest.mark.parametrize("path", ["/odd-tag", "/long-tag"])
+def test_what_cannot_be_sent_back_is_as_if_the_server_had_not_said_it(fetcher: Fetcher, server: str, path: str) -> None:
+    first = fetcher.fetch(server + path)
+    assert (first.etag, first.last_modified) == ("", "")
+    assert fetcher.fetch(server + path, first).content == b"{}"
+    assert "If-None-Match" not in Faults.told[1]
 
 
 def test_a_document_knows_where_it_really_came_from(fetcher: Fetcher, server: str) -> None:
