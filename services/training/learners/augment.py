@@ -6,7 +6,7 @@ import numpy as np
 
 from keyprint.attempts import UNKNOWN_TIME, Aligned
 
-TEMPO, LATENCY_JITTER, HOLD_JITTER = 0.05, 0.1, 0.1
+TEMPO, LATENCY_JITTER, HOLD_JITTER = 0.05, 0.05, 0.05
 """Standard deviations, of logarithms, at a strength of 1."""
 
 PAUSE_CHANCE = 0.03

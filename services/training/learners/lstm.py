@@ -21,6 +21,7 @@ from keyprint.features import Matrix
 from keyprint.package import INPUT, OUTPUT
 from services.training.learners.augment import augment
 from services.training.learners.learner import Examples, Learner, Logits, Parameter, Report, Step
+from services.training.learners.recency import recency
 
 if TYPE_CHECKING:
     import keras
@@ -75,8 +76,8 @@ def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Repo
 
     # Weights and dropout draw from Keras's own generators.
     keras.utils.set_random_seed(seed)
-    epochs, batch = int(params["epochs"]), int(params["batch_size"])
-    steps = max(math.ceil(len(examples.labels) / batch), _FEWEST_STEPS)
+    epochs = int(params["epochs"])
+    steps = max(math.ceil(len(examples.labels) / params["batch_size"]), _FEWEST_STEPS)
     model = _network(examples, int(params["layers"]), int(params["units"]), params["dropout"])
     model.compile(
         optimizer=keras.optimizers.AdamW(
@@ -92,7 +93,7 @@ def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Repo
         report(Step(epoch + 1, epochs, loss=logs["loss"], accuracy=logs["accuracy"]))
 
     model.fit(
-        _batches(examples, batch, params["augmentation"], np.random.default_rng(seed)),
+        _batches(examples, params, seed),
         steps_per_epoch=steps,
         epochs=epochs,
         shuffle=False,
@@ -102,21 +103,21 @@ def fit(examples: Examples, params: Mapping[str, float], seed: int, report: Repo
     return Network(model)
 
 
-def _batches(
-    examples: Examples, size: int, augmentation: float, rng: np.random.Generator
-) -> Iterator[tuple[Matrix, Matrix]]:
-    """Epoch after epoch without end: every attempt once, in a new order, as features and one-hot labels."""
+def _batches(examples: Examples, params: Mapping[str, float], seed: int) -> Iterator[tuple[Matrix, Matrix]]:
+    """Epoch after epoch without end: as many attempts as there are, drawn anew, as features and one-hot labels."""
+    rng, size = np.random.default_rng(seed), int(params["batch_size"])
     targets = np.eye(examples.users, dtype=np.float32)[examples.labels]
+    chances = recency(examples.attempts, examples.labels, params["half_life"])
     while True:
-        features = examples.features(augment(examples.attempts, augmentation, rng))
-        order = rng.permutation(len(targets))
-        for begin in range(0, len(order), size):
-            rows = order[begin : begin + size]
+        features = examples.features(augment(examples.attempts, params["augmentation"], rng))
+        drawn = rng.choice(len(targets), len(targets), p=chances)
+        for begin in range(0, len(drawn), size):
+            rows = drawn[begin : begin + size]
             yield features[rows], targets[rows]
 
 
 def _network(examples: Examples, depth: int, units: int, dropout: float) -> keras.Model:
-    """Normalised features, each key with the totals beside it, both ways through LSTMs, and all keys to the answer.
+    """Normalised features, each key with its place and the totals, both ways through LSTMs, all keys to the answer.
 
     What was seen at each key goes into the answer by a weight of its own: averaged over the keys, or at the last one
     alone, the same network named 5 to 8 points fewer attempts right.
@@ -136,6 +137,8 @@ def _network(examples: Examples, depth: int, units: int, dropout: float) -> kera
     if features.shape[1] > width:
         keys = layers.Concatenate()([keys, layers.RepeatVector(examples.keys)(scaled[:, width:])])
     seen = layers.Dropout(min(_INPUT_DROPOUT, dropout))(keys)
+    place = ops.add(ops.zeros_like(seen[:, :, :1]), np.eye(examples.keys, dtype=np.float32))
+    seen = layers.Concatenate()([seen, place])
     for _ in range(depth):
         seen = layers.Bidirectional(layers.LSTM(units, return_sequences=True))(seen)
         seen = layers.Dropout(dropout)(seen)
@@ -168,14 +171,22 @@ LSTM = Learner(
     description="A recurrent net that reads the keys in order, both ways: slower to train, most accurate with many "
     "attempts.",
     parameters=(
-        Parameter("epochs", "Passes over the attempts, of 10 steps at least.", "integer", 80, 1, 1000),
-        Parameter("layers", "LSTMs one on top of the other.", "integer", 2, 1, 4),
-        Parameter("units", "Units of each LSTM in each direction.", "integer", 48, 4, 512),
-        Parameter("learning_rate", "Step size at the start; it falls to 0 along a cosine.", "number", 0.004, 1e-5, 0.1),
+        Parameter("epochs", "Passes over the attempts, of 10 steps at least.", "integer", 60, 1, 1000),
+        Parameter("layers", "LSTMs one on top of the other.", "integer", 1, 1, 4),
+        Parameter("units", "Units of each LSTM in each direction.", "integer", 96, 4, 512),
+        Parameter("learning_rate", "Step size at the start; it falls to 0 along a cosine.", "number", 0.002, 1e-5, 0.1),
         Parameter("dropout", "Share of what each LSTM saw that is left out in training.", "number", 0.3, 0, 0.9),
         Parameter("batch_size", "Attempts a step.", "integer", 128, 1, 4096),
         Parameter(
             "augmentation", "How much each epoch alters the attempts' timing; 0 is not at all.", "number", 1, 0, 5
+        ),
+        Parameter(
+            "half_life",
+            "Share of a user's attempts after which one counts half, from the last one back.",
+            "number",
+            0.25,
+            0.01,
+            100,
         ),
     ),
     fit=fit,

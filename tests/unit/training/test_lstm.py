@@ -75,7 +75,7 @@ def test_every_attempt_gets_a_tempo_of_its_own() -> None:
     altered = augment(attempts, 1.0, np.random.default_rng(0))
     ratio = np.log(np.diff(altered.pressed_at, axis=1) / np.diff(attempts.pressed_at, axis=1))
     tempo = np.median(ratio, axis=1)
-    assert 0.04 < tempo.std() < 0.2
+    assert 0.03 < tempo.std() < 0.15
     assert abs(tempo.mean()) < 0.05
     assert (np.abs(ratio - tempo[:, None]).max(axis=1) > 0.01).all()
 
