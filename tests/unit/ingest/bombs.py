@@ -17,7 +17,7 @@ from services.ingest.parse import parse_document
 SIZE = 16 * 2**20
 """Bytes of each."""
 
-MULTIPLE = 6
+MULTIPLE = 8
 """Bytes that may be taken for each byte of a document."""
 
 GOOD = b'{"attempts":[[{"typed_at":"2024-01-01T00:00:00","character":"h"}]]}'
@@ -33,7 +33,7 @@ def _of_16(piece: bytes) -> bytes:
 
 
 _SHORTEST = b'{"typed_at":"0","character":"0"},'
-_LISTS = b"[[[[[]]]]]".rjust(15) + b","
+_LISTS = _of_16(b"[[[[[]]]]]")
 
 BOMBS: dict[str, tuple[bytes, bytes, bytes]] = {
     "an attempt of objects": (b'{"attempts":[[', _of_16(b'{"a":0}'), b"0]]}"),
