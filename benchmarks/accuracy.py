@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--learners", nargs="+", default=list(LEARNERS))
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--impostors", type=float, default=0.0, help="share of the users, for the last two columns")
     parser.add_argument("--row", nargs=2, metavar=("LEARNER", "TIMES"), help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.row:
@@ -47,7 +48,9 @@ def main() -> None:
         print(row(wanted, name, times == "releases"))
         return
     print(
-        "| learner | times | accuracy [95 %] | macro F1 | EER | fit | size |\n|---|---|---|---|---|---|---|", flush=True
+        "| learner | times | accuracy [95 %] | macro F1 | EER | fit | size "
+        "| strangers taken for somebody | users not taken for themselves |\n|---|---|---|---|---|---|---|---|---|",
+        flush=True,
     )
     for name in wanted.learners:
         for times in ("releases", "presses"):
@@ -64,15 +67,23 @@ def row(wanted: argparse.Namespace, name: str, release_times: bool) -> str:
     params = learner(name).check(read_params(wanted.param))
     with tempfile.TemporaryDirectory() as folder:
         train(
-            Order("", folder, "", name, params, wanted.holdout, "late", "timing", wanted.seed), data, lambda told: None
+            Order("", folder, "", name, params, wanted.holdout, "late", "timing", wanted.seed, wanted.impostors),
+            data,
+            lambda told: None,
         )
         found, about = package.read_metrics(Path(folder), Evaluation), package.read(Path(folder)).training
         size = (Path(folder) / package.GRAPH).stat().st_size
+    strangers = found.open_set
+    taken, not_taken = (
+        (f"{strangers.false_accept_rate:.1%} of {strangers.attempts}", f"{strangers.false_reject_rate:.1%}")
+        if strangers
+        else ("", "")
+    )
     interval = f"{found.accuracy_low:.1%} - {found.accuracy_high:.1%}"
     return (
         f"| {name} | {'with releases' if release_times else 'presses only'} | {found.accuracy:.1%} [{interval}], "
         f"{found.attempts} attempts | {found.macro_f1:.3f} | {found.equal_error_rate:.2%} | "
-        f"{about.fit_seconds:.0f} s | {size / 1e6:.1f} MB |"
+        f"{about.fit_seconds:.0f} s | {size / 1e6:.1f} MB | {taken} | {not_taken} |"
     )
 
 

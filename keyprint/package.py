@@ -3,7 +3,7 @@
     model.onnx       features float32[N, F] -> probabilities float32[N, K]; scaling and calibration included
     features.json    which features of which phrase (`Inputs`)
     labels.json      the K users, in the order of the outputs
-    decision.json    thresholds by false accept rate (`Thresholds`)
+    decision.json    thresholds by false accept rate (`Decision`)
     metrics.json     how it did on its hold-out
     training.json    what it was trained on and how, with the ids of the attempts that it saw
 
@@ -31,7 +31,7 @@ from keyprint.typed import Count, Number, Positive, Read, Share, Text, load
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 UNPACKED_BYTES = 2 * 2**30
 """Largest package that is unpacked."""
@@ -73,11 +73,11 @@ class Labels:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Score from which a claim is accepted, by false accept rate.
+    """Score from which somebody is accepted, by false accept rate; `Decision` says of what.
 
     Attributes:
         default_far: the rate used when a caller names none.
-        far: rates in rising order, each above 0.
+        far: rates in rising order, each above 0; the first is the smallest of which calibration can say anything.
         threshold: the score for each rate.
     """
 
@@ -92,6 +92,26 @@ class Thresholds:
     def at(self, far: float) -> float:
         """The threshold for a false accept rate, interpolated over its logarithm, the nearest end beyond the ends."""
         return float(np.interp(np.log(far), np.log(self.far), self.threshold))
+
+    @property
+    def default(self) -> float:
+        """The threshold at the default rate."""
+        return self.at(self.default_far)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """From which scores answers are believed.
+
+    Attributes:
+        verification: of the probability of a claimed user; the rate is the share of false claims that reach it, made
+            by users whom the model knows.
+        identification: of the probability of the best candidate; the rate is the share of attempts that reach it, made
+            by people whom the model does not know.
+    """
+
+    verification: Thresholds
+    identification: Thresholds
 
 
 @dataclass(frozen=True)
@@ -147,7 +167,7 @@ class Package:
     directory: Path
     inputs: Inputs
     labels: tuple[str, ...]
-    thresholds: Thresholds
+    decision: Decision
     training: Training
 
     @cached_property
@@ -160,7 +180,7 @@ def write(
     directory: Path,
     inputs: Inputs,
     labels: Sequence[str],
-    thresholds: Thresholds,
+    decision: Decision,
     metrics: DataclassInstance,
     training: Training,
 ) -> None:
@@ -168,7 +188,7 @@ def write(
     contents: dict[str, DataclassInstance] = {
         "features.json": inputs,
         "labels.json": Labels(tuple(labels)),
-        "decision.json": thresholds,
+        "decision.json": decision,
         "metrics.json": metrics,
         "training.json": training,
     }
@@ -189,7 +209,7 @@ def read(directory: Path) -> Package:
         directory=directory,
         inputs=read_file(directory / "features.json", Inputs),
         labels=read_file(directory / "labels.json", Labels).labels,
-        thresholds=read_file(directory / "decision.json", Thresholds),
+        decision=read_file(directory / "decision.json", Decision),
         training=read_file(directory / "training.json", Training),
     )
 

@@ -55,7 +55,9 @@ class VerifyBody(Body):
 
     user: Text = Field(description="Who they claim to be; one of the model's users.")
     attempt: Attempt
-    far: float = Field(0.0, description="False accept rate to decide at, above 0 and at most 0.5; 0 for 0.01.")
+    far: float = Field(
+        0.0, description="Share of false claims by the model's users to be accepted, at most 0.5; 0 for its default."
+    )
 
 
 _IDENTIFIED: Responses = {

@@ -17,19 +17,29 @@ def print_comparison(comparison: training_pb2.Comparison) -> None:
     )
     for name in ("model", "learner"):
         table.add_column(name, no_wrap=True)
-    for name in ("accuracy", "95 % interval", "precision", "recall", "F1"):
+    for name in ("accuracy", "95 % interval", "precision", "recall", "F1", "EER", "FAR", "FRR", "UNKNOWN", "p"):
         table.add_column(name, justify="right")
     table.add_column("note")
     for row in comparison.rows:
-        figures = _figures(row.evaluation) if row.HasField("evaluation") else [""] * 5
-        add_row(table, f"{row.name}@{row.version}", row.learner, *figures, _note(row))
+        figures = _figures(row.evaluation) if row.HasField("evaluation") else [""] * 9
+        add_row(table, f"{row.name}@{row.version}", row.learner, *figures, _p_value(row), _note(row))
+    table.caption = (
+        "FAR, FRR: false claims accepted and true ones rejected at the model's threshold. UNKNOWN: attempts of these "
+        "users taken for a stranger's. p: McNemar's, of a difference from the first row this large by chance."
+    )
+    table.caption_justify = "left"
     output().print(table)
 
 
 def _figures(found: training_pb2.Evaluation) -> list[str]:
     interval = f"{found.accuracy_low:.1%} - {found.accuracy_high:.1%}"
     means = (found.macro_precision, found.macro_recall, found.macro_f1)
-    return [f"{found.accuracy:.1%}", interval, *(f"{mean:.1%}" for mean in means)]
+    errors = (found.equal_error_rate, found.false_accept_rate, found.false_reject_rate, found.unknown_rate)
+    return [f"{found.accuracy:.1%}", interval, *(f"{share:.1%}" for share in (*means, *errors))]
+
+
+def _p_value(row: training_pb2.ComparisonRow) -> str:
+    return f"{row.p_value:.2g}" if row.HasField("p_value") else ""
 
 
 def _note(row: training_pb2.ComparisonRow) -> str:

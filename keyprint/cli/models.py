@@ -143,6 +143,10 @@ def _print_model(model: training_pb2.Model) -> None:
         "precision, recall, F1": f"{measured.macro_precision:.1%}, {measured.macro_recall:.1%}, "
         f"{measured.macro_f1:.1%}, means over users",
         "equal error rate": f"{measured.equal_error_rate:.1%}",
+        "at its threshold": f"{measured.false_accept_rate:.1%} of false claims accepted (set for "
+        f"{measured.stated_false_accept_rate:.1%}), {measured.false_reject_rate:.1%} of true ones rejected",
+        "UNKNOWN": f"{measured.unknown_rate:.1%} of its users' attempts",
+        "strangers": _strangers(measured),
         "size": f"{model.size_kib:,} KiB",
         "digest": model.digest,
         "libraries": _pairs(dict(model.libraries)),
@@ -151,6 +155,16 @@ def _print_model(model: training_pb2.Model) -> None:
         if value:
             add_row(table, name, value)
     output().print(table)
+
+
+def _strangers(measured: training_pb2.Evaluation) -> str:
+    if not measured.HasField("open_set"):
+        return ""
+    found = measured.open_set
+    return (
+        f"{found.false_accept_rate:.1%} of {found.attempts:,} attempts by {len(found.impostors):,} taken for somebody "
+        f"(set for {found.stated_false_accept_rate:.1%}), {found.false_reject_rate:.1%} of the others' not for them"
+    )
 
 
 def _pairs(values: dict[str, str]) -> str:

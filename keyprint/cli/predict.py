@@ -117,6 +117,8 @@ def identify(
         return
     decision = enum_name(answer, "decision")
     typer.echo(f"{answer.model}: {decision}{f', {answer.reason}' if answer.reason else ''}")
+    if not answer.reason:
+        typer.echo(f"IDENTIFIED from {answer.threshold:.4f}, which {answer.far:.2g} of strangers' attempts reach.")
     if answer.candidates:
         table = Table("user", "probability")
         for one in answer.candidates:

@@ -29,9 +29,9 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     DECISION_UNSPECIFIED: _Decision.ValueType  # 0
     """Never sent."""
     DECISION_IDENTIFIED: _Decision.ValueType  # 1
-    """The best candidate reaches the model's threshold."""
+    """The best candidate reaches the model's threshold for identification."""
     DECISION_UNKNOWN: _Decision.ValueType  # 2
-    """It does not."""
+    """It does not: somebody whom the model does not know, or a user in an unusual way."""
     DECISION_INVALID: _Decision.ValueType  # 3
     """The attempt is not valid; the reason says why."""
 
@@ -41,9 +41,9 @@ class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
 DECISION_UNSPECIFIED: Decision.ValueType  # 0
 """Never sent."""
 DECISION_IDENTIFIED: Decision.ValueType  # 1
-"""The best candidate reaches the model's threshold."""
+"""The best candidate reaches the model's threshold for identification."""
 DECISION_UNKNOWN: Decision.ValueType  # 2
-"""It does not."""
+"""It does not: somebody whom the model does not know, or a user in an unusual way."""
 DECISION_INVALID: Decision.ValueType  # 3
 """The attempt is not valid; the reason says why."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
@@ -117,6 +117,7 @@ class IdentifyResponse(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
+    FAR_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model that answered, as name@version."""
     decision: Global___Decision.ValueType
@@ -124,7 +125,12 @@ class IdentifyResponse(_message.Message):
     reason: _builtins.str
     """Why the attempt is not valid: PHRASE_MISMATCH, OUT_OF_ORDER, MALFORMED, EMPTY, TOO_LONG; else empty."""
     threshold: _builtins.float
-    """Probability from which the first candidate is IDENTIFIED, 0 to 1."""
+    """Probability from which the first candidate is IDENTIFIED; above 1 where no answer is sure enough."""
+    far: _builtins.float
+    """The false accept rate that this threshold stands for: the share of attempts by people whom the model does not know
+    that reach it, 0 to 1. It is estimated from the model's own users, each taken for unknown in turn, and 0.01 where
+    there were enough attempts to calibrate on; 1 for a model of two users, which cannot answer UNKNOWN.
+    """
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """Best first; empty when the attempt is not valid."""
@@ -137,10 +143,11 @@ class IdentifyResponse(_message.Message):
         decision: Global___Decision.ValueType = ...,
         reason: _builtins.str = ...,
         threshold: _builtins.float = ...,
+        far: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "decision", b"decision", "model", b"model", "reason", b"reason", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "decision", b"decision", "far", b"far", "model", b"model", "reason", b"reason", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -253,7 +260,10 @@ class VerifyRequest(_message.Message):
     user: _builtins.str
     """Who they claim to be; one of the model's users."""
     far: _builtins.float
-    """False accept rate to decide at, above 0 and at most 0.5; 0 for the model's default of 0.01."""
+    """False accept rate to decide at: of the false claims that the model's users would make, the share to be accepted; at
+    most 0.5, and at least the smallest that the model's calibration can tell; 0 for the model's default, which is 0.01
+    where there were enough attempts to calibrate on.
+    """
     @_builtins.property
     def attempt(self) -> _attempts_pb2.Attempt:
         """What was typed."""
@@ -285,16 +295,19 @@ class VerifyResponse(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     ACCEPTED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FAR_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model that answered, as name@version."""
     score: _builtins.float
     """Calibrated probability of the claimed user, 0 to 1."""
     threshold: _builtins.float
-    """Score from which a claim is accepted at this false accept rate."""
+    """Score from which a claim is accepted at `far`; above 1 where no score is sure enough."""
     accepted: _builtins.bool
     """Whether the score reaches it."""
     reason: _builtins.str
     """Why the attempt is not valid; else empty. Such an attempt is never accepted."""
+    far: _builtins.float
+    """The false accept rate decided at: the one asked for, or the model's default."""
     def __init__(
         self,
         *,
@@ -303,10 +316,11 @@ class VerifyResponse(_message.Message):
         threshold: _builtins.float = ...,
         accepted: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        far: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "model", b"model", "reason", b"reason", "score", b"score", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "far", b"far", "model", b"model", "reason", b"reason", "score", b"score", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

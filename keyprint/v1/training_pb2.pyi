@@ -1005,6 +1005,11 @@ class Evaluation(_message.Message):
     CONFUSION_FIELD_NUMBER: _builtins.int
     DET_FIELD_NUMBER: _builtins.int
     OPEN_SET_FIELD_NUMBER: _builtins.int
+    STATED_FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
+    FALSE_REJECT_RATE_FIELD_NUMBER: _builtins.int
+    UNKNOWN_RATE_FIELD_NUMBER: _builtins.int
     attempts: _builtins.int
     """Attempts in the hold-out."""
     accuracy: _builtins.float
@@ -1027,6 +1032,18 @@ class Evaluation(_message.Message):
     """Expected calibration error of the best candidate over 15 equal bins, 0 to 1."""
     equal_error_rate: _builtins.float
     """Equal error rate averaged over users, closed set, 0 to 1."""
+    stated_false_accept_rate: _builtins.float
+    """The false accept rate that `threshold` was calibrated for, on attempts other than these, 0 to 1."""
+    threshold: _builtins.float
+    """Score from which the model takes a claim to be a certain one of its users to be true."""
+    false_accept_rate: _builtins.float
+    """Share of the users' claims to be another user that reach it, each attempt claiming to be each of the others, 0 to 1."""
+    false_reject_rate: _builtins.float
+    """Share of true claims that do not reach it, 0 to 1."""
+    unknown_rate: _builtins.float
+    """Share of these attempts, all by users whom the model knows, that it answers with UNKNOWN: what its threshold for
+    identification costs, 0 to 1.
+    """
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserEvaluation]:
         """User by user, in the order of the labels."""
@@ -1061,10 +1078,15 @@ class Evaluation(_message.Message):
         confusion: _abc.Iterable[_builtins.int] | None = ...,
         det: _abc.Iterable[Global___DetPoint] | None = ...,
         open_set: Global___OpenSet | None = ...,
+        stated_false_accept_rate: _builtins.float = ...,
+        threshold: _builtins.float = ...,
+        false_accept_rate: _builtins.float = ...,
+        false_reject_rate: _builtins.float = ...,
+        unknown_rate: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["open_set", b"open_set"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "attempts", b"attempts", "calibration_error", b"calibration_error", "confusion", b"confusion", "det", b"det", "equal_error_rate", b"equal_error_rate", "log_loss", b"log_loss", "macro_f1", b"macro_f1", "macro_precision", b"macro_precision", "macro_recall", b"macro_recall", "open_set", b"open_set", "top3_accuracy", b"top3_accuracy", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "attempts", b"attempts", "calibration_error", b"calibration_error", "confusion", b"confusion", "det", b"det", "equal_error_rate", b"equal_error_rate", "false_accept_rate", b"false_accept_rate", "false_reject_rate", b"false_reject_rate", "log_loss", b"log_loss", "macro_f1", b"macro_f1", "macro_precision", b"macro_precision", "macro_recall", b"macro_recall", "open_set", b"open_set", "stated_false_accept_rate", b"stated_false_accept_rate", "threshold", b"threshold", "top3_accuracy", b"top3_accuracy", "unknown_rate", b"unknown_rate", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1151,23 +1173,26 @@ class OpenSet(_message.Message):
     FALSE_REJECT_RATE_FIELD_NUMBER: _builtins.int
     EQUAL_ERROR_RATE_FIELD_NUMBER: _builtins.int
     DET_FIELD_NUMBER: _builtins.int
+    STATED_FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
     attempts: _builtins.int
     """Attempts of theirs in the hold-out."""
     threshold: _builtins.float
-    """Score from which it took a claim to be true."""
+    """Probability from which it takes an attempt for its best candidate's, instead of answering UNKNOWN."""
     false_accept_rate: _builtins.float
-    """Share of the impostors' attempts that were taken for somebody, 0 to 1."""
+    """Share of the impostors' attempts that reach it and so were taken for somebody, 0 to 1."""
     false_reject_rate: _builtins.float
-    """Share of the other users' attempts that were not taken for them, 0 to 1."""
+    """Share of the other users' attempts that were not taken for them: answered with UNKNOWN or another user, 0 to 1."""
     equal_error_rate: _builtins.float
-    """Averaged over the other users, each against all impostors, 0 to 1."""
+    """Of claims to be a certain user, averaged over the other users, each against all impostors, 0 to 1."""
+    stated_false_accept_rate: _builtins.float
+    """The false accept rate that `threshold` was calibrated for, 0 to 1; `false_accept_rate` is what it came to."""
     @_builtins.property
     def impostors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Whom it never saw."""
 
     @_builtins.property
     def det(self) -> _containers.RepeatedCompositeFieldContainer[Global___DetPoint]:
-        """The trade between the two errors, all users pooled; at most 200 points."""
+        """The trade between the two errors of such claims, all users pooled; at most 200 points."""
 
     def __init__(
         self,
@@ -1179,10 +1204,11 @@ class OpenSet(_message.Message):
         false_reject_rate: _builtins.float = ...,
         equal_error_rate: _builtins.float = ...,
         det: _abc.Iterable[Global___DetPoint] | None = ...,
+        stated_false_accept_rate: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "det", b"det", "equal_error_rate", b"equal_error_rate", "false_accept_rate", b"false_accept_rate", "false_reject_rate", b"false_reject_rate", "impostors", b"impostors", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "det", b"det", "equal_error_rate", b"equal_error_rate", "false_accept_rate", b"false_accept_rate", "false_reject_rate", b"false_reject_rate", "impostors", b"impostors", "stated_false_accept_rate", b"stated_false_accept_rate", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1299,7 +1325,9 @@ class ComparisonRow(_message.Message):
 
     @_builtins.property
     def error(self) -> _attempts_pb2.Error:
-        """Why it could not be evaluated: OTHER_PHRASE, UNKNOWN_USERS, NO_RELEASE_TIMES; unset when it was."""
+        """Why it could not be evaluated: OTHER_FEATURES, OTHER_PHRASE, UNKNOWN_USERS, NO_RELEASE_TIMES, MODEL_DAMAGED; unset
+        when it was.
+        """
 
     def __init__(
         self,

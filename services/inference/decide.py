@@ -48,7 +48,8 @@ def decide(engine: Engine, answers: Answers) -> Decided:
     user[rows], second[rows] = engine.labels[order[:, 0]], engine.labels[order[:, 1]]
     probability = np.zeros(count)
     probability[rows] = answers.probabilities.max(axis=1, initial=0.0)
-    decision = np.where(probability >= threshold(engine), IDENTIFIED, UNKNOWN)
+    enough = engine.package.decision.identification.default
+    decision = np.where(probability >= enough, IDENTIFIED, UNKNOWN)
     decision[answers.verdicts.reason != 0] = INVALID
     return Decided(user, probability, decision, _REASONS[answers.verdicts.reason], second)
 
@@ -62,21 +63,25 @@ def candidates(engine: Engine, answers: Answers, count: int) -> Sequence[tuple[s
     return list(zip(engine.labels[order].tolist(), probabilities[order].tolist(), strict=True))
 
 
-def threshold(engine: Engine, far: float = 0.0) -> float:
-    """The probability from which a candidate is believed, at a false accept rate; 0 for the model's default.
+def claimed_rate(engine: Engine, far: float) -> float:
+    """The false accept rate to decide a claim at: the one asked for, or the model's default for 0.
 
     Raises:
-        InvalidArgument: the rate is out of range.
+        InvalidArgument: the rate is out of range, or smaller than the model's calibration can tell.
     """
+    verification = engine.package.decision.verification
+    if far == 0.0:
+        return verification.default_far
+    least = verification.far[0]
     # Written so that NaN fails too.
-    if not 0.0 <= far <= LARGEST_FAR:
+    if not least <= far <= LARGEST_FAR:
         raise InvalidArgument(
             "FAR_OUT_OF_RANGE",
-            f"The false accept rate must be above 0 and at most {LARGEST_FAR}, or 0 for the model's default of "
-            f"{engine.package.thresholds.default_far:g}; not {far:g}.",
+            f"The false accept rate must be from {least:.2g}, the smallest that {engine.reference} was calibrated for, "
+            f"to {LARGEST_FAR}, or 0 for the model's default of {verification.default_far:.2g}; not {far:g}.",
             "far",
         )
-    return engine.package.thresholds.at(far or engine.package.thresholds.default_far)
+    return far
 
 
 def score(engine: Engine, answers: Answers, user: str) -> float:

@@ -44,7 +44,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             ],
             decision=_DECISIONS[decided.decision[0]],
             reason=decided.reason[0],
-            threshold=decide.threshold(engine),
+            threshold=engine.package.decision.identification.default,
+            far=engine.package.decision.identification.default_far,
         )
 
     def BatchIdentify(  # noqa: N802
@@ -67,7 +68,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> inference_pb2.VerifyResponse:
         keystrokes = requests.attempt(request.attempt)
         engine = self._models.get(request.model)
-        threshold = decide.threshold(engine, request.far)
+        far = decide.claimed_rate(engine, request.far)
+        threshold = engine.package.decision.verification.at(far)
         engine.check_releases(keystrokes)
         answers = engine.answer(keystrokes)
         score = decide.score(engine, answers, request.user)
@@ -78,6 +80,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             threshold=threshold,
             accepted=not reason and score >= threshold,
             reason=reason,
+            far=far,
         )
 
     def PredictDataset(  # noqa: N802

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
@@ -13,8 +15,13 @@ from keyprint.package import Thresholds
 Logits = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.int64]
 
-FAR = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+FAR = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 DEFAULT_FAR = 0.01
+
+FEWEST_USERS, MANY_USERS = 2, 8
+
+ANYBODY = Thresholds(1.0, (1.0,), (0.0,))
+"""Nothing is known of strangers, and every one of them may pass."""
 
 COLDEST, HOTTEST = 1e-3, 1e2
 """Votes of an ensemble for many users are nearly uniform as logits, so temperatures far below 1 are usual."""
@@ -52,22 +59,59 @@ def temperature(logits: Logits, truth: Truth) -> float:
     return float(np.exp(found.x))
 
 
-def thresholds(probabilities: Logits, truth: Truth) -> Thresholds:
-    """The scores from which claims are accepted, by false accept rate.
-
-    Every probability of a user who did not type is an impostor's score, all users pooled.  A threshold lets at most
-    its rate of them through; rates smaller than one in all of them let none through that was seen.
+def verification(probabilities: Logits, truth: Truth) -> Thresholds:
+    """The scores from which claims are believed.  The impostors are the users themselves: every probability of somebody
+    who did not type, all users pooled.
 
     Args:
         probabilities: float64[n, K], calibrated; n at least 1, K at least 2.
         truth: int64[n], positions of the true users.
     """
-    impostor = np.ones(probabilities.shape, np.bool_)
-    impostor[np.arange(len(truth)), truth] = False
-    scores = np.sort(probabilities[impostor])[::-1]
-    found = []
-    for far in FAR:
-        passing = int(far * len(scores))
-        # The first score that may not pass sets the threshold, so that equals of it do not pass either.
-        found.append(float(np.nextafter(scores[passing], np.inf)) if passing < len(scores) else 0.0)
-    return Thresholds(DEFAULT_FAR, FAR, tuple(found))
+    false = np.ones(probabilities.shape, np.bool_)
+    false[np.arange(len(truth)), truth] = False
+    return _thresholds(probabilities[false])
+
+
+def identification(strangers: Sequence[Logits]) -> Thresholds:
+    """The scores from which best candidates are believed.
+
+    Args:
+        strangers: calibrated probabilities float64[n, K] of attempts by people whom a fit does not know, one for each
+            fit; none where there were too few users to leave some out.
+    """
+    if not strangers:
+        return ANYBODY
+    return _thresholds(np.concatenate([one.max(axis=1) for one in strangers]))
+
+
+def left_out(users: int) -> npt.NDArray[np.bool_]:
+    """bool[fits, users]: whom each of a few fits leaves out, so that everybody is a stranger once.
+
+    Few users are left out in smaller parts, for a fit of very few is surer of strangers than the model of all will be;
+    of two nobody can be, since a fit needs two.
+    """
+    if users <= FEWEST_USERS:
+        return np.zeros((0, users), np.bool_)
+    parts = 2 if users >= MANY_USERS else 3
+    part = np.random.default_rng(0).permutation(users) % parts
+    return np.equal(part, np.arange(parts)[:, None])
+
+
+def _thresholds(scores: Logits) -> Thresholds:
+    """The thresholds that a new impostor reaches by no more than their rates, if these n are of the same kind.
+
+    The new score is as likely to take any of the n + 1 places among them, so a threshold that m of them reach is
+    reached by it with a chance of at most (m + 1) / (n + 1) (Vovk et al. 2005); of rates below 1 / (n + 1) they say
+    nothing.
+
+    Args:
+        scores: float64[n], of impostors; n at least 1.
+    """
+    # As the graph will answer: scores that float32 cannot tell apart are equals.
+    ordered = np.sort(scores.astype(np.float32))[::-1]
+    places = len(ordered) + 1
+    rates = (1 / places, *(far for far in FAR if far * places > 1))
+    # The first score that may not pass sets the threshold, so that equals of it do not pass either.
+    passing = [int(round(far * places, 9)) - 1 for far in rates]
+    found = np.nextafter(ordered[passing], np.float32(np.inf)).astype(np.float64)
+    return Thresholds(max(DEFAULT_FAR, rates[0]), rates, tuple(found.tolist()))

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from keyprint import package
-from keyprint.errors import FailedPrecondition, NotFound
-from keyprint.features import feature_set
+from keyprint.errors import FailedPrecondition, Internal, KeyprintError, NotFound
+from keyprint.features import FEATURE_SETS
 from keyprint.graph import Graph
+from keyprint.package import Package
 from services.training.dataset import Trainable
 from services.training.evaluate import Evaluation, evaluate, from_json
 from services.training.models import Models
 from services.training.significance import mcnemar
 from services.training.store import Store
 from services.training.tables import Measured, Model
+
+log = logging.getLogger(__name__)
 
 Flags = npt.NDArray[np.bool_]
 
@@ -42,7 +44,7 @@ class Row:
     evaluation: Evaluation | None
     correct: Flags
     seen_attempts: int
-    error: FailedPrecondition | None = None
+    error: KeyprintError | None = None
     p_value: float | None = None
 
     @property
@@ -60,13 +62,10 @@ class Comparer:
         self._store = store
 
     def compare(self, holdout: Trainable) -> list[Row]:
-        """A row for every model, best first."""
+        """A row for every model, best first; none for those that are deleted meanwhile."""
         digest = _digest(holdout)
-        rows = []
-        for model in self._models.all():
-            # Somebody may delete it while the others are evaluated.
-            with suppress(NotFound):
-                rows.append(self._row(model, holdout, digest))
+        found = (self._row(model, holdout, digest) for model in self._models.all())
+        rows = [row for row in found if row]
         rows.sort(key=lambda row: row.rank)
         if not rows or rows[0].evaluation is None:
             return rows
@@ -78,20 +77,44 @@ class Comparer:
             for one in rows[1:]
         ]
 
-    def _row(self, model: Model, holdout: Trainable, digest: str) -> Row:
+    def _row(self, model: Model, holdout: Trainable, digest: str) -> Row | None:
         if error := _incomparable(model, holdout):
-            return Row(model, None, np.zeros(0, np.bool_), 0, error)
-        directory = self._store.directory(model.name, model.version)
-        seen = package.read(directory).trained_ids.intersection(holdout.ids)
+            return _without_figures(model, error)
         measured = self._models.measured(model.digest, digest)
+        try:
+            made = package.read(self._store.directory(model.name, model.version))
+            new = measured or _measure(model, holdout, made, digest)
+        except Exception as error:  # whatever ONNX Runtime, a parser or the disk finds wrong with it
+            return self._damaged(model, error)
         if measured is None:
-            measured = _measure(model, holdout, directory, digest)
-            self._models.keep_measured(measured)
-        correct = np.unpackbits(np.frombuffer(measured.correct, np.uint8), count=len(holdout.ids)).astype(np.bool_)
-        return Row(model, from_json(measured.evaluation), correct, len(seen))
+            self._models.keep_measured(new)
+        seen = made.trained_ids.intersection(holdout.ids)
+        correct = np.unpackbits(np.frombuffer(new.correct, np.uint8), count=len(holdout.ids)).astype(np.bool_)
+        return Row(model, from_json(new.evaluation), correct, len(seen))
+
+    def _damaged(self, model: Model, error: Exception) -> Row | None:
+        try:
+            self._models.get(model.reference)
+        except NotFound:
+            # It was deleted while it was read.
+            return None
+        log.warning("%s cannot be evaluated", model.reference, exc_info=error)
+        damaged = Internal("MODEL_DAMAGED", "Its package cannot be read or does not run; train it again.", "model")
+        return _without_figures(model, damaged)
+
+
+def _without_figures(model: Model, error: KeyprintError) -> Row:
+    return Row(model, None, np.zeros(0, np.bool_), 0, error)
 
 
 def _incomparable(model: Model, holdout: Trainable) -> FailedPrecondition | None:
+    features = FEATURE_SETS.get(model.features)
+    if features is None or features.version != model.features_version:
+        message = (
+            f"It reads features {model.features!r} of version {model.features_version}, which this Keyprint does not "
+            "have; train it again."
+        )
+        return FailedPrecondition("OTHER_FEATURES", message, "model")
     if model.phrase != holdout.phrase:
         message = f"It reads {model.phrase!r} and this dataset has {holdout.phrase!r}."
         return FailedPrecondition("OTHER_PHRASE", message, "dataset")
@@ -103,15 +126,15 @@ def _incomparable(model: Model, holdout: Trainable) -> FailedPrecondition | None
     return None
 
 
-def _measure(model: Model, holdout: Trainable, directory: Path, digest: str) -> Measured:
-    features = feature_set(model.features).compute(holdout.attempts, model.release_times)
-    probabilities = Graph(directory / package.GRAPH).run(features)
+def _measure(model: Model, holdout: Trainable, made: Package, digest: str) -> Measured:
+    features = FEATURE_SETS[model.features].compute(holdout.attempts, model.release_times)
+    probabilities = Graph(made.directory / package.GRAPH).run(features)
     truth = _positions(holdout.users, model.users)
     correct = probabilities.argmax(axis=1) == truth
     return Measured(
         model_digest=model.digest,
         holdout_digest=digest,
-        evaluation=asdict(evaluate(probabilities, truth, model.users)),
+        evaluation=asdict(evaluate(probabilities, truth, model.users, made.decision)),
         correct=np.packbits(correct).tobytes(),
     )
 

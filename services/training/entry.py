@@ -39,7 +39,7 @@ def entry(name: str, version: int, directory: Path) -> Model:
         seed=about.seed,
         impostors=about.impostors,
         temperature=about.temperature,
-        thresholds=asdict(made.thresholds),
+        thresholds=asdict(made.decision),
         training_attempts=len(made.trained_ids),
         fit_seconds=about.fit_seconds,
         near_ties=about.near_ties,

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from keyprint.typed import Count, Share, Text, convert
+from keyprint.package import Decision, Rate
+from keyprint.typed import Count, Number, Share, Text, convert
 from services.training.openset import OpenSet
 from services.training.rates import DetPoint, Probabilities, Rates, Truth, det_curve, equal_error_rate
 
@@ -56,10 +57,15 @@ class Evaluation:
     users: tuple[UserEvaluation, ...]
     confusion: tuple[Count, ...]
     det: tuple[DetPoint, ...]
+    stated_false_accept_rate: Rate
+    threshold: Number
+    false_accept_rate: Share
+    false_reject_rate: Share
+    unknown_rate: Share
     open_set: OpenSet | None = None
 
 
-def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str]) -> Evaluation:
+def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str], decision: Decision) -> Evaluation:
     """Compares probabilities with who really typed.
 
     The best candidate is the first of equals.  Averages over users are over those with attempts in the hold-out:
@@ -69,6 +75,7 @@ def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str]) 
         probabilities: [n, K], n at least 1.
         truth: int64[n], positions in `labels`.
         labels: K users.
+        decision: the model's thresholds, which accuracy ignores.
     """
     scores = np.asarray(probabilities, np.float64)
     # They are float32 mostly, and scikit-learn wants sums of 1 to more places than these have.
@@ -82,6 +89,7 @@ def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str]) 
     present = support > 0
     claimed = np.eye(len(labels), dtype=np.bool_)[truth]
     rates = np.array([_user_eer(scores[:, one], claimed[:, one]) for one in everyone])
+    verification = decision.verification
     low, high = _interval(int(right.sum()), len(truth))
     return Evaluation(
         attempts=len(truth),
@@ -101,6 +109,11 @@ def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str]) 
         ),
         confusion=tuple(metrics.confusion_matrix(truth, best, labels=everyone).ravel().tolist()),
         det=det_curve(scores[claimed], scores[~claimed]),
+        stated_false_accept_rate=verification.default_far,
+        threshold=verification.default,
+        false_accept_rate=float((scores[~claimed] >= verification.default).mean()),
+        false_reject_rate=float((scores[claimed] < verification.default).mean()),
+        unknown_rate=float((scores.max(axis=1) < decision.identification.default).mean()),
     )
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from keyprint import holdout
 from keyprint.errors import FailedPrecondition
-from keyprint.typed import Count, Share
+from keyprint.package import Rate, Thresholds
+from keyprint.typed import Count, Number, Share
 from services.training.rates import DetPoint, Probabilities, Truth, det_curve, equal_error_rate
 
 FEWEST_KNOWN = 2
@@ -21,7 +23,8 @@ class OpenSet:
 
     impostors: tuple[str, ...]
     attempts: Count
-    threshold: float
+    stated_false_accept_rate: Rate
+    threshold: Number
     false_accept_rate: Share
     false_reject_rate: Share
     equal_error_rate: Share
@@ -34,7 +37,7 @@ def check_impostors(users: int, share: float) -> int:
     Raises:
         FailedPrecondition: fewer than two users would be left.
     """
-    count = max(1, int(users * share))
+    count = holdout.size(users, share)
     if users - count < FEWEST_KNOWN:
         raise FailedPrecondition(
             "NOT_ENOUGH_USERS",
@@ -58,7 +61,7 @@ def choose_impostors(labels: Sequence[str], share: float, seed: int) -> npt.NDAr
 
 
 def evaluate_open(
-    genuine: Probabilities, truth: Truth, strange: Probabilities, threshold: float, impostors: Sequence[str]
+    genuine: Probabilities, truth: Truth, strange: Probabilities, identification: Thresholds, impostors: Sequence[str]
 ) -> OpenSet:
     """Compares what a model says of people whom it knows and of impostors.
 
@@ -66,16 +69,18 @@ def evaluate_open(
         genuine: [n, K], of attempts of the K users whom it knows; n at least 1.
         truth: int64[n], positions of those who typed them.
         strange: [m, K], of the impostors' attempts; m at least 1.
-        threshold: score from which it takes an attempt for its best candidate's.
+        identification: scores from which it takes an attempt for its best candidate's; the default one counts.
         impostors: their labels.
     """
     claims = np.asarray(strange, np.float64)
     own = np.asarray(genuine, np.float64)[np.arange(len(truth)), truth]
+    threshold = identification.default
     taken = (own >= threshold) & (genuine.argmax(axis=1) == truth)
     rates = [equal_error_rate(own[truth == one], claims[:, one]) for one in np.unique(truth)]
     return OpenSet(
         impostors=tuple(impostors),
         attempts=len(claims),
+        stated_false_accept_rate=identification.default_far,
         threshold=threshold,
         false_accept_rate=float((claims.max(axis=1) >= threshold).mean()),
         false_reject_rate=float(1 - taken.mean()),

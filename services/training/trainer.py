@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from keyprint.features import FeatureSet, Matrix, feature_set
 from keyprint.graph import Graph
 from keyprint.holdout import choose
 from keyprint.package import Point, Training
-from services.training.calibrate import Logits, softmax, temperature, thresholds
+from services.training.calibrate import Logits, identification, left_out, softmax, temperature, verification
 from services.training.dataset import Trainable, nothing_to_calibrate_on, select
 from services.training.evaluate import evaluate
 from services.training.learners import learner
@@ -48,22 +49,28 @@ class _Share:
     begins: float
     ends: float
 
+    def split(self, count: int) -> list[_Share]:
+        """The same in equal parts."""
+        bounds = np.linspace(self.begins, self.ends, count + 1).tolist()
+        return [_Share(self.stage, *part) for part in pairwise(bounds)]
+
 
 _BEGUN, _FITTED = 0.0, 0.94
 
 
 def _shares(*stages: str) -> list[_Share]:
-    """Stages of one fit each."""
-    bounds = np.linspace(_BEGUN, _FITTED, len(stages) + 1).tolist()
-    return [_Share(*one) for one in zip(stages, bounds, bounds[1:], strict=False)]
+    """Stages as long as each other, the first of them a single fit and so half as long."""
+    bounds = np.linspace(_BEGUN, _FITTED, 2 * len(stages)).tolist()
+    parts = pairwise([bounds[0], *bounds[1::2]])
+    return [_Share(stage, *part) for stage, part in zip(stages, parts, strict=True)]
 
 
 def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
     """Fits, calibrates, checks and evaluates a model, and writes its package into `order.directory`.
 
     Calibration follows scikit-learn's CalibratedClassifierCV with ensemble=False: the temperature and the thresholds
-    come from a second fit that did not see the last tenth of each user's training attempts, and are then used with
-    the model that saw all of them.  The hold-out takes part in none of it.
+    come from fits that did not see the last tenth of each user's training attempts, or some of the users, and are then
+    used with the model that saw all of them.  The hold-out takes part in none of it.
 
     Raises:
         FailedPrecondition: the hold-out cannot be chosen, or leaves nothing to calibrate on, or impostors leave fewer
@@ -96,12 +103,12 @@ def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
     near_ties = _check_agreement(probabilities, softmax(fit.logits(fitted, unseen), probe.degrees))
 
     tell(Progress("evaluating", 0.97, f"Evaluating on {len(unseen):,} held-out attempts."))
-    evaluation = replace(evaluate(probabilities, truth[held_out], labels.tolist()), open_set=open_set)
+    evaluation = replace(evaluate(probabilities, truth[held_out], labels.tolist(), probe.decision), open_set=open_set)
     package.write(
         directory,
         package.Inputs(features.name, features.version, data.phrase, data.release_times),
         labels.tolist(),
-        probe.thresholds,
+        probe.decision,
         evaluation,
         Training(
             dataset=data.id,
@@ -187,15 +194,33 @@ class _Probe:
 
     fitted: Fitted
     degrees: float
-    thresholds: package.Thresholds
+    decision: package.Decision
 
 
 def _calibrate(fit: _Fit, known: Trainable, truth: Labels, share: _Share) -> _Probe:
+    """Fits without the last attempts for temperature and claims, and without some of the users for strangers."""
+    parts = left_out(fit.users)
+    whole, *rest = share.split(len(parts) + 1)
+    fitted, degrees, claims = _probe(fit, known, truth, whole)
+    strangers = []
+    for missing, part in zip(parts, rest, strict=True):
+        strange = missing[truth]
+        if not _several(known.only(~strange)).any():
+            continue
+        few = replace(fit, users=int((~missing).sum()))
+        # Positions among those who are left.
+        without, own_degrees, _ = _probe(few, known.only(~strange), (np.cumsum(~missing) - 1)[truth[~strange]], part)
+        strangers.append(few.answers(without, select(known.attempts, strange), own_degrees))
+    return _Probe(fitted, degrees, package.Decision(claims, identification(strangers)))
+
+
+def _probe(fit: _Fit, known: Trainable, truth: Labels, share: _Share) -> tuple[Fitted, float, package.Thresholds]:
+    """A fit without the last attempts of each user, and the temperature and claims that these call for."""
     apart = _apart(known, fit.order.holdout)
     fitted = fit(known.only(~apart), truth[~apart], share)
     logits = fit.logits(fitted, fit.features.compute(select(known.attempts, apart), fit.release_times))
     degrees = temperature(logits, truth[apart])
-    return _Probe(fitted, degrees, thresholds(softmax(logits, degrees), truth[apart]))
+    return fitted, degrees, verification(softmax(logits, degrees), truth[apart])
 
 
 def _open_set(fit: _Fit, data: Trainable, held_out: Chosen, share: _Share) -> OpenSet:
@@ -212,22 +237,27 @@ def _open_set(fit: _Fit, data: Trainable, held_out: Chosen, share: _Share) -> Op
         few.answers(probe.fitted, select(data.attempts, judged), probe.degrees),
         truth[judged],
         few.answers(probe.fitted, select(data.attempts, claims), probe.degrees),
-        probe.thresholds.at(probe.thresholds.default_far),
+        probe.decision.identification,
         labels[strangers].tolist(),
     )
 
 
 def _apart(known: Trainable, share: float) -> Chosen:
     """bool[n]: the last tenth of each user's attempts; nothing of users with a single one, which the fit needs."""
-    _, owner, counts = np.unique(known.users, return_inverse=True, return_counts=True)
-    several = counts[owner] > 1
+    several = _several(known)
     if not several.any():
         # The dataset was resumed since the request was checked.
         raise nothing_to_calibrate_on(share)
-    apart = np.zeros(len(owner), np.bool_)
+    apart = np.zeros(len(several), np.bool_)
     typed_at = known.attempts.pressed_at[several, 0]
     apart[several] = choose(known.users[several].tolist(), typed_at, CALIBRATION_SHARE, "late", CALIBRATION_SEED)
     return apart
+
+
+def _several(known: Trainable) -> Chosen:
+    """bool[n]: the attempts of users who have more than one."""
+    _, owner, counts = np.unique(known.users, return_inverse=True, return_counts=True)
+    return counts[owner] > 1
 
 
 def _check_agreement(found: Matrix, expected: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> int:

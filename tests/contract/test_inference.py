@@ -158,9 +158,23 @@ def test_a_stricter_rate_asks_for_a_higher_score(
 ) -> None:
     strict, lax = (
         inference.Verify(inference_pb2.VerifyRequest(model=model, user=labels[0], attempt=typed[0], far=far)).threshold
-        for far in (0.002, 0.2)
+        for far in (0.05, 0.2)
     )
     assert strict > lax
+
+
+def test_a_rate_that_the_calibration_cannot_tell_is_refused(
+    inference: inference_pb2_grpc.InferenceServiceStub, model: str, typed: list[attempts_pb2.Attempt], labels: list[str]
+) -> None:
+    claim = inference_pb2.VerifyRequest(model=model, user=labels[0], attempt=typed[0])
+    usual = inference.Verify(claim).far
+    assert usual > 0.01
+    claim.far = 1e-6
+    with pytest.raises(grpc.RpcError) as caught:
+        inference.Verify(claim)
+    told = errors.from_rpc_error(caught.value)
+    assert (told.reason, told.field) == ("FAR_OUT_OF_RANGE", "far")
+    assert f"from {usual:.2g}, the smallest that" in told.message
 
 
 def test_keystrokes_are_rows_too(

@@ -133,7 +133,8 @@ async function compare(job) {
   if (current !== job.id) return;
   byId("comparison-note").textContent =
     `${number(comparison.attempts)} attempts that were kept from training: ${percent(comparison.holdout, 0)} of each person’s, `
-    + `${comparison.split === "LATE" ? "the latest" : "chosen at random"}. A model that saw some of them is marked: its figures flatter it.`;
+    + `${comparison.split === "LATE" ? "the latest" : "chosen at random"}. A model that saw some of them is marked: its figures flatter it. `
+    + "False accepts and rejects are of claims at each model’s own threshold; unknown is the share of these people’s attempts that it takes for a stranger’s.";
   const share = (pick) => (row) => (row.evaluation ? percent(pick(row.evaluation)) : "–");
   fill(byId("comparison-table"), table("Models on this hold-out", [
     { title: "Model", cell: (row) => element("span", {}, `${row.name}@${row.version}`, isThis(row, job) ? element("span", { className: "sub" }, "this one") : null) },
@@ -148,6 +149,14 @@ async function compare(job) {
     { title: "Recall", cell: share((one) => one.macro_recall), number: true },
     { title: "F1", cell: share((one) => one.macro_f1), number: true },
     { title: "Equal error", cell: share((one) => one.equal_error_rate), number: true },
+    {
+      title: "False accepts", number: true,
+      cell: (row) => (row.evaluation
+        ? element("span", {}, percent(row.evaluation.false_accept_rate), element("span", { className: "sub" }, `set for ${percent(row.evaluation.stated_false_accept_rate)} of false claims`))
+        : "–"),
+    },
+    { title: "False rejects", cell: share((one) => one.false_reject_rate), number: true },
+    { title: "Unknown", cell: share((one) => one.unknown_rate), number: true },
     { title: "Notes", cell: notes },
   ], comparison.rows, (row) => `${isThis(row, job) ? "this" : ""} ${row.error ? "dim" : ""}`));
   announce("Training is done; the comparison is on the page.");

@@ -95,7 +95,10 @@ def write_package(directory: Path, release_times: bool = False, version: int = 1
         directory,
         package.Inputs("timing", version, PHRASE, release_times),
         LABELS,
-        package.Thresholds(0.01, (0.001, 0.01, 0.1), (0.9, 0.7, 0.4)),
+        package.Decision(
+            verification=package.Thresholds(0.01, (0.001, 0.01, 0.1), (0.9, 0.3, 0.1)),
+            identification=package.Thresholds(0.02, (0.02, 0.1), (0.7, 0.4)),
+        ),
         _Nothing(),
         TRAINING,
     )

@@ -64,17 +64,17 @@ def test_candidates_come_best_first_and_no_more_than_asked_for(engine: Engine) -
     assert decide.candidates(engine, engine.answer(keystrokes(90, "")), 5) == []
 
 
-def test_the_threshold_is_the_models_own_unless_a_rate_is_asked_for(engine: Engine) -> None:
-    assert decide.threshold(engine) == pytest.approx(0.7)
-    assert decide.threshold(engine, 0.1) == pytest.approx(0.4)
-    assert 0.7 < decide.threshold(engine, 0.005) < 0.9
+def test_claims_are_decided_at_the_rate_asked_for_or_the_models_own(engine: Engine) -> None:
+    assert [decide.claimed_rate(engine, far) for far in (0.0, 0.001, 0.5)] == [0.01, 0.001, 0.5]
 
 
-@pytest.mark.parametrize("far", [-0.1, 0.6, float("nan"), float("inf")])
-def test_a_rate_out_of_range_is_refused(engine: Engine, far: float) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        decide.threshold(engine, far)
-    assert (caught.value.reason, caught.value.field) == ("FAR_OUT_OF_RANGE", "far")
+@pytest.mark.parametrize("far", [-0.1, 1e-6, 0.00099, 0.6, float("nan"), float("inf")])
+def test_a_rate_that_the_calibration_cannot_tell_is_refused(engine: Engine, far: float) -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"from 0\.001, the smallest that ada@1 was calibrated for, to 0\.5"
+    ) as told:
+        decide.claimed_rate(engine, far)
+    assert (told.value.reason, told.value.field) == ("FAR_OUT_OF_RANGE", "far")
 
 
 def test_a_claim_has_the_probability_of_its_user(engine: Engine) -> None:

@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from keyprint.package import Decision, Thresholds
 from services.training.evaluate import Evaluation, evaluate, from_json
 from services.training.rates import equal_error_rate, error_rates
 
 LABELS = ["ann", "bob", "cat", "dan", "eve"]
+DECISION = Decision(
+    verification=Thresholds(0.02, (0.02, 0.1), (0.5, 0.2)), identification=Thresholds(0.01, (0.01, 0.1), (0.8, 0.6))
+)
 
 
 def typed(seed: int, count: int = 300, users: int = 4, skill: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +34,7 @@ def typed(seed: int, count: int = 300, users: int = 4, skill: float = 2.0) -> tu
 @pytest.mark.parametrize("seed", range(3))
 def test_it_agrees_with_scikit_learn(seed: int) -> None:
     probabilities, truth = typed(seed)
-    found = evaluate(probabilities, truth, LABELS)
+    found = evaluate(probabilities, truth, LABELS, DECISION)
     best = probabilities.argmax(axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -61,7 +65,7 @@ def test_rates_cross_where_they_do_by_hand() -> None:
 
 def test_perfect_answers_have_no_errors() -> None:
     truth = np.arange(4)
-    found = evaluate(np.eye(4), truth, LABELS[:4])
+    found = evaluate(np.eye(4), truth, LABELS[:4], DECISION)
     assert (found.accuracy, found.macro_f1, found.top3_accuracy) == (1.0, 1.0, 1.0)
     assert found.log_loss == pytest.approx(0.0, abs=1e-9)
     assert (found.equal_error_rate, found.calibration_error) == (0.0, 0.0)
@@ -69,13 +73,13 @@ def test_perfect_answers_have_no_errors() -> None:
 
 def test_guesses_have_an_equal_error_rate_of_a_half() -> None:
     probabilities, truth = typed(0, 20_000, skill=0.0)
-    found = evaluate(probabilities, truth, LABELS)
+    found = evaluate(probabilities, truth, LABELS, DECISION)
     assert found.equal_error_rate == pytest.approx(0.5, abs=0.03)
     assert found.accuracy == pytest.approx(0.2, abs=0.02)
 
 
 def test_scores_that_are_all_equal_separate_nobody() -> None:
-    found = evaluate(np.full((4, 2), 0.5), np.array([0, 1, 0, 1]), ["ann", "bob"])
+    found = evaluate(np.full((4, 2), 0.5), np.array([0, 1, 0, 1]), ["ann", "bob"], DECISION)
     assert found.equal_error_rate == pytest.approx(0.5)
     # The first of equals is the best candidate.
     assert found.accuracy == 0.5
@@ -83,13 +87,13 @@ def test_scores_that_are_all_equal_separate_nobody() -> None:
 
 
 def test_sure_of_what_is_wrong_is_badly_calibrated() -> None:
-    found = evaluate(np.array([[1.0, 0.0]] * 4), np.array([0, 1, 1, 1]), ["ann", "bob"])
+    found = evaluate(np.array([[1.0, 0.0]] * 4), np.array([0, 1, 1, 1]), ["ann", "bob"], DECISION)
     assert found.calibration_error == pytest.approx(0.75)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
 def test_every_figure_is_finite_and_within_its_range(seed: int, count: int) -> None:
-    found = evaluate(*typed(seed, count), LABELS)
+    found = evaluate(*typed(seed, count), LABELS, DECISION)
     content = asdict(found)
     json.dumps(content, allow_nan=False)
     for name, value in content.items():
@@ -107,21 +111,33 @@ def test_every_figure_is_finite_and_within_its_range(seed: int, count: int) -> N
 def test_the_order_of_the_users_does_not_matter(seed: int) -> None:
     probabilities, truth = typed(seed, 50)
     order = np.random.default_rng(seed).permutation(5)
-    turned = evaluate(probabilities[:, order], np.argsort(order)[truth], [LABELS[one] for one in order])
-    found = evaluate(probabilities, truth, LABELS)
+    turned = evaluate(probabilities[:, order], np.argsort(order)[truth], [LABELS[one] for one in order], DECISION)
+    found = evaluate(probabilities, truth, LABELS, DECISION)
     assert turned.macro_f1 == pytest.approx(found.macro_f1)
     assert turned.equal_error_rate == pytest.approx(found.equal_error_rate)
     assert {user.user: user.support for user in turned.users} == {user.user: user.support for user in found.users}
 
 
 def test_an_evaluation_survives_json() -> None:
-    found = evaluate(*typed(1), LABELS)
+    found = evaluate(*typed(1), LABELS, DECISION)
     assert from_json(json.loads(json.dumps(asdict(found)))) == found
     assert isinstance(found, Evaluation)
 
 
 def test_the_interval_is_wilsons() -> None:
     truth = np.array([0] * 10)
-    found = evaluate(np.array([[0.9, 0.1]] * 8 + [[0.1, 0.9]] * 2), truth, ["ann", "bob"])
+    found = evaluate(np.array([[0.9, 0.1]] * 8 + [[0.1, 0.9]] * 2), truth, ["ann", "bob"], DECISION)
     # (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n) with p = 0.8, n = 10, z = 1.96
     assert (found.accuracy_low, found.accuracy_high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+def test_errors_at_the_models_thresholds_are_counted_by_hand() -> None:
+    probabilities = np.array([[0.9, 0.05, 0.05], [0.4, 0.5, 0.1], [0.1, 0.7, 0.2], [0.3, 0.3, 0.4]])
+    found = evaluate(probabilities, np.array([0, 0, 1, 2]), LABELS[:3], DECISION)
+    assert (found.stated_false_accept_rate, found.threshold) == (0.02, 0.5)
+    # Of eight false claims one has 0.5: ann's second attempt, claimed to be bob's.
+    assert found.false_accept_rate == 1 / 8
+    # Ann's second attempt and cat's only one have less than 0.5 for themselves.
+    assert found.false_reject_rate == 2 / 4
+    # Only the first is as sure of anybody as 0.8.
+    assert found.unknown_rate == 3 / 4

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from sqlalchemy import update
 
 from keyprint import package
 from keyprint.attempts import UNKNOWN_TIME, Aligned
@@ -24,6 +25,7 @@ from services.training.evaluate import Evaluation, from_json
 from services.training.learners.adaboost import Boosted
 from services.training.learners.learner import Examples, Learner, Logits, Report, Step
 from services.training.models import Models
+from services.training.significance import mcnemar
 from services.training.store import Store
 from services.training.tables import Model, open_tables
 from services.training.work import Order, Progress
@@ -57,6 +59,8 @@ def order(tmp_path: Path) -> Order:
 
 def train(order: Order, data: Trainable | None = None) -> tuple[Model, list[Progress]]:
     told: list[Progress] = []
+    # The store takes the directory of the one before away.
+    Path(order.directory).mkdir(exist_ok=True)
     trainer.train(order, data or typing(), told.append)
     return entry("ada", 1, Path(order.directory)), told
 
@@ -104,8 +108,8 @@ def test_calibration_keeps_the_last_attempts_from_its_fit_and_the_model_sees_the
 
     use(monkeypatch, replace(real, fit=fit))
     train(order)
-    # A tenth of each user's 15, rounded up, is 2.
-    assert seen == [45, 39]
+    # A tenth of each user's 15, rounded up, is 2; and each of the three is left out once.
+    assert seen == [45, 39, 26, 26, 26]
 
 
 class Liar(Boosted):
@@ -212,8 +216,9 @@ def test_impostors_are_judged_by_a_fit_that_never_saw_them(order: Order, monkeyp
         return fitted
 
     use(monkeypatch, replace(real, fit=fit))
-    model, told = train(replace(order, impostors=0.4))
-    assert users == [3, 3, 2]
+    model, told = train(replace(order, impostors=0.3))
+    # The one published, its calibration, and the three that leave somebody out; then the one that is judged.
+    assert users == [3, 3, 2, 2, 2, 2]
     assert model.users == list(USERS)
     found = from_json(model.evaluation).open_set
     assert found is not None
@@ -232,8 +237,8 @@ def test_impostors_must_leave_two_to_tell_apart(order: Order) -> None:
 
 
 def test_the_same_order_makes_the_same_figures_again(order: Order) -> None:
-    first, _ = train(replace(order, impostors=0.4))
-    again, _ = train(replace(order, impostors=0.4))
+    first, _ = train(replace(order, impostors=0.3))
+    again, _ = train(replace(order, impostors=0.3))
     assert again.evaluation == first.evaluation
     assert again.curve == first.curve
 
@@ -251,6 +256,12 @@ def house(tmp_path: Path, order: Order) -> tuple[Models, Store, Model]:
     with tables.begin() as session:
         session.add(row)
     return Models(tables), store, row
+
+
+def keep(models: Models, store: Store, name: str, directory: Path) -> None:
+    """Publishes the package in a directory, which goes with it."""
+    version = models.reserve(name, False)
+    models.add(entry(name, version, store.put(name, version, directory)), False)
 
 
 def test_its_own_holdout_gives_its_own_figures(house: tuple[Models, Store, Model], order: Order) -> None:
@@ -294,7 +305,85 @@ def test_what_cannot_be_compared_says_why(
     assert row.evaluation is None
 
 
-def test_a_model_that_was_just_deleted_is_left_out(house: tuple[Models, Store, Model]) -> None:
+@pytest.mark.parametrize("changes", [{"features_version": 99}, {"features": "shape"}])
+def test_a_model_of_features_that_are_not_here_is_listed_as_such(
+    house: tuple[Models, Store, Model], tmp_path: Path, changes: dict[str, object]
+) -> None:
+    models, store, _ = house
+    with open_tables(f"sqlite:///{tmp_path / 'catalogue.db'}").begin() as session:
+        session.execute(update(Model).values(changes))
+    (row,) = Comparer(models, store).compare(typing())
+    assert row.evaluation is None
+    assert row.error
+    assert (row.error.reason, row.error.field) == ("OTHER_FEATURES", "model")
+
+
+@pytest.mark.parametrize("name", ["training.json", "decision.json", package.GRAPH])
+@pytest.mark.parametrize("content", [None, b"", b"{}"])
+def test_a_damaged_model_is_listed_as_such_below_the_others(
+    house: tuple[Models, Store, Model], tmp_path: Path, order: Order, name: str, content: bytes | None
+) -> None:
+    models, store, _ = house
+    train(order)
+    keep(models, store, "bob", Path(order.directory))
+    damaged = store.directory("bob", 1) / name
+    damaged.unlink()
+    if content is not None:
+        damaged.write_bytes(content)
+    first, last = Comparer(models, store).compare(typing())
+    assert (first.model.name, first.error, last.model.name) == ("ada", None, "bob")
+    assert last.error
+    assert (last.error.reason, last.evaluation) == ("MODEL_DAMAGED", None)
+
+
+def test_a_model_whose_files_are_gone_is_damaged(house: tuple[Models, Store, Model]) -> None:
     models, store, _ = house
     store.delete("ada", 1)
+    (row,) = Comparer(models, store).compare(typing())
+    assert row.error
+    assert row.error.reason == "MODEL_DAMAGED"
+
+
+def test_a_model_that_is_deleted_while_it_is_read_is_left_out(
+    house: tuple[Models, Store, Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, store, _ = house
+    read = package.read
+
+    def late(directory: Path) -> package.Package:
+        models.delete("ada")
+        store.delete("ada", 1)
+        return read(directory)
+
+    monkeypatch.setattr(package, "read", late)
     assert Comparer(models, store).compare(typing()) == []
+
+
+def test_a_model_that_needs_release_times_says_so(house: tuple[Models, Store, Model], tmp_path: Path) -> None:
+    models, store, _ = house
+    with open_tables(f"sqlite:///{tmp_path / 'catalogue.db'}").begin() as session:
+        session.execute(update(Model).values(release_times=True))
+    (row,) = Comparer(models, store).compare(typing())
+    assert row.error
+    assert (row.error.reason, row.error.field) == ("NO_RELEASE_TIMES", "dataset")
+
+
+def test_a_model_that_saw_any_of_the_holdout_is_marked_and_ranks_below_one_that_did_not(
+    house: tuple[Models, Store, Model], order: Order, tmp_path: Path
+) -> None:
+    """Both are trained for real: `all` has seen nearly everything, and `few` is one tree of one decision."""
+    models, store, _ = house
+    models.delete("ada")
+    few = {**order.params, "trees": 1, "depth": 1}
+    for name, wanted in {"all": replace(order, holdout=0.05), "few": replace(order, params=few)}.items():
+        directory = tmp_path / name
+        train(replace(wanted, directory=str(directory)))
+        keep(models, store, name, directory)
+    data = typing()
+    first, last = Comparer(models, store).compare(data.only(data.held_out(order.holdout, "late", 0)))
+    assert (first.model.name, first.seen_attempts, first.p_value) == ("few", 0, None)
+    assert (last.model.name, last.seen_attempts) == ("all", 12)
+    assert first.evaluation
+    assert last.evaluation
+    assert last.evaluation.accuracy > first.evaluation.accuracy
+    assert last.p_value == mcnemar(first.correct, last.correct) < 1
