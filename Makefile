@@ -31,7 +31,8 @@ test: setup ## Every test
 	pytest
 
 soak: setup ## What is random, many times over
-	KEYPRINT_TEST_KILLS=20 pytest tests/integration/test_ingest_faults.py tests/integration/test_killed_training.py
+	KEYPRINT_TEST_KILLS=20 pytest tests/integration/test_ingest_faults.py tests/integration/test_killed_training.py \
+		tests/integration/test_cancelled_training.py
 
 format: setup ## Lay the code out
 	ruff check --fix .

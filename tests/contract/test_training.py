@@ -6,6 +6,7 @@ import io
 import tarfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -198,16 +199,35 @@ def test_a_taken_name_is_refused_and_its_next_version_is_not(
     assert (missing.reason, missing.field) == ("MODEL_NOT_FOUND", "model")
 
 
+@pytest.mark.parametrize(("learner", "params"), [("adaboost", {"trees": 8}), ("lstm", {"epochs": 2, "units": 4})])
 def test_the_same_seed_trains_the_same_model(
-    training: training_pb2_grpc.TrainingServiceStub, dataset: str, tmp_path: Path
+    training: training_pb2_grpc.TrainingServiceStub, dataset: str, learner: str, params: dict[str, float]
 ) -> None:
-    graphs = set()
+    made = []
     for _ in range(2):
-        job = training.CreateTrainingJob(asking(dataset, "seeded", new_version=True, seed=5))
-        watch(training, job.id)
-        download(training, f"{job.model}@{job.version}", tmp_path / str(job.version))
-        graphs.add((tmp_path / str(job.version) / package.GRAPH).read_bytes())
-    assert len(graphs) == 1
+        asked = asking(dataset, f"seeded-{learner}", learner, params=params, new_version=True, seed=5)
+        *_, job = watch(training, training.CreateTrainingJob(asked).id)
+        model = model_of(training, job)
+        assert list(model.curve) == list(job.curve)
+        made.append((model.evaluation, list(job.curve)))
+    assert made[0] == made[1]
+
+
+def test_of_callers_at_once_one_gets_a_new_name(training: training_pb2_grpc.TrainingServiceStub, dataset: str) -> None:
+    def ask(_: int) -> training_pb2.TrainingJob | errors.KeyprintError:
+        try:
+            return training.CreateTrainingJob(asking(dataset, "wanted"))
+        except grpc.RpcError as error:
+            return errors.from_rpc_error(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8)))
+    (job,) = [one for one in answers if isinstance(one, training_pb2.TrainingJob)]
+    refused = [one for one in answers if isinstance(one, errors.AlreadyExists)]
+    assert {one.reason for one in refused} == {"MODEL_NAME_TAKEN"}
+    assert len(refused) == 7
+    assert watch(training, job.id)[-1].state == training_pb2.TrainingJob.STATE_SUCCEEDED
+    assert training.GetModel(training_pb2.GetModelRequest(model="wanted")).version == 1
 
 
 def test_a_running_job_is_cancelled_for_real_and_frees_its_name(

@@ -109,6 +109,27 @@ def test_a_killed_service_finishes_its_job_after_the_next_start(service: Service
     assert sorted(path.name for path in (tmp_path / "training" / "models").iterdir()) == ["ada", "bob"]
 
 
+@pytest.mark.parametrize(
+    ("learner", "stage"), [("adaboost", "calibrating"), ("lstm", "fitting"), ("lstm", "exporting")]
+)
+def test_a_service_that_is_killed_at_a_stage_trains_one_model_in_the_end(
+    service: Service, dataset: str, tmp_path: Path, learner: str, stage: str
+) -> None:
+    params = {"adaboost": {"trees": 300, "depth": 8}, "lstm": {"epochs": 20, "units": 4, "layers": 1}}[learner]
+    with TrainingClient(service.address) as client:
+        job = client.create_training_job(dataset, learner, "once", 0.2, params=params)
+        next(seen for seen in client.watch_training_job(job.id) if seen.stage == stage)
+    service.process.kill()
+    service.process.wait()
+    service.start()
+    with TrainingClient(service.address) as client:
+        *_, ended = client.watch_training_job(job.id)
+        assert ended.state == State.STATE_SUCCEEDED, ended.error
+        assert [f"{one.name}@{one.version}" for one in client.list_models()] == ["once@1"]
+    assert_nothing_is_left(tmp_path)
+    assert len(list((tmp_path / "training" / "models").rglob("model.onnx"))) == 1
+
+
 def test_a_service_that_is_killed_at_any_moment_loses_nothing_and_does_nothing_twice(
     service: Service, dataset: str, tmp_path: Path
 ) -> None:
@@ -116,8 +137,10 @@ def test_a_service_that_is_killed_at_any_moment_loses_nothing_and_does_nothing_t
     asked: list[str] = []
     for number in range(KILLS):
         with TrainingClient(service.address) as client:
-            params = {"trees": moments.choice([5, 300]), "depth": 6}
-            asked.append(client.create_training_job(dataset, "adaboost", f"ada-{number}", 0.2, params=params).id)
+            learner, params = "adaboost", {"trees": moments.choice([5, 300]), "depth": 6}
+            if number % 5 == 4:
+                learner, params = "lstm", {"epochs": 5, "units": 4, "layers": 1}
+            asked.append(client.create_training_job(dataset, learner, f"model-{number}", 0.2, params=params).id)
         time.sleep(moments.uniform(0.0, 6.0))
         service.process.kill()
         service.process.wait()
@@ -127,7 +150,7 @@ def test_a_service_that_is_killed_at_any_moment_loses_nothing_and_does_nothing_t
             *_, ended = client.watch_training_job(job)
             assert ended.state == State.STATE_SUCCEEDED, ended.error
         models = sorted(f"{one.name}@{one.version}" for one in client.list_models())
-        assert models == sorted(f"ada-{number}@1" for number in range(KILLS))
+        assert models == sorted(f"model-{number}@1" for number in range(KILLS))
         for one in models:
             assert sum(len(piece) for piece in client.download_model(one)) > 0
     assert_nothing_is_left(tmp_path)

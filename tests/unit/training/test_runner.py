@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -11,15 +13,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from services.training import process, runner
+from keyprint import package
+from services.training import process, runner, trainer
 from services.training.jobs import Asked, Jobs
 from services.training.models import Models
 from services.training.runner import Runner
 from services.training.store import Store
-from services.training.tables import CANCELLED, FAILED, Job, Model, open_tables
-from services.training.work import Failure, Order, Progress, Said
+from services.training.tables import CANCELLED, FAILED, SUCCEEDED, Job, Model, open_tables
+from services.training.work import Failure, Order, Outcome, Progress, Said
+from tests.unit.training.test_trainer import typing
 
-ASKED = Asked("ds_1", "adaboost", "ada", 0.2, "late", "timing", {"trees": 10}, 0)
+ASKED = Asked(
+    "ds_1", "adaboost", "ada", 0.2, "late", "timing", {"trees": 10, "depth": 3, "features": 2, "learning_rate": 0.5}, 0
+)
 SAID = Failure("REASON", "A sentence.", "dataset")
 
 
@@ -144,6 +150,72 @@ def test_a_model_that_cannot_be_entered_is_not_in_the_store_either(
     with pytest.raises(ValueError, match="no room"):
         running._publish(job, package)
     assert not list((tmp_path / "models").rglob("model.onnx"))
+
+
+class Trained(Saying):
+    """A process that has trained a model of made-up typing."""
+
+    def __init__(self, order: Order) -> None:
+        trainer.train(order, typing(), lambda said: None)
+        self._left = iter([Outcome()])
+
+
+def test_a_job_that_is_cancelled_while_its_model_is_published_leaves_none(
+    jobs: Jobs, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(Jobs):
+        def succeed(self, job: str, model: Model) -> bool:
+            self.ask_to_cancel(job)
+            return super().succeed(job, model)
+
+    monkeypatch.setattr(runner, "Process", Trained)
+    job = jobs.open(ASKED, "", False)
+    a_runner(Late(open_tables(database)), database, tmp_path).run(job.id)
+    assert jobs.get(job.id).state == CANCELLED
+    assert Models(open_tables(database)).all() == []
+    assert not list((tmp_path / "models").rglob("*.onnx"))
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from services.training import runner
+from services.training.jobs import Jobs
+from services.training.tables import open_tables
+from tests.unit.training.test_runner import Trained, a_runner
+
+class Killed(Jobs):
+    def succeed(self, job, model):
+        if sys.argv[3] == "after":
+            super().succeed(job, model)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+runner.Process = Trained
+database, home = sys.argv[1], Path(sys.argv[2])
+jobs = Killed(open_tables(database))
+a_runner(jobs, database, home).run(jobs.under_way()[0].id)
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_service_that_is_killed_while_it_publishes_has_one_model_in_the_end(
+    jobs: Jobs, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    job = jobs.open(ASKED, "", False)
+    killed = subprocess.run([sys.executable, "-c", _KILLED, database, str(tmp_path), moment])  # noqa: S603 - our own
+    assert killed.returncode == -signal.SIGKILL
+    assert list((tmp_path / "models").rglob("*.onnx"))
+
+    monkeypatch.setattr(runner, "Process", Trained)
+    again = a_runner(jobs, database, tmp_path)
+    # The queue hands it out again: it never heard of the end.
+    again.run(job.id)
+    assert jobs.get(job.id).state == SUCCEEDED
+    (model,) = Models(open_tables(database)).all()
+    assert package.digest(Store(tmp_path / "models").directory("ada", 1)) == model.digest
+    assert len(list((tmp_path / "models").rglob("*.onnx"))) == 1
+    assert list((tmp_path / "jobs").iterdir()) == []
 
 
 def test_a_job_that_waits_for_ingest_says_so_and_can_be_cancelled(jobs: Jobs, database: str, tmp_path: Path) -> None:
