@@ -1,19 +1,16 @@
-"""Logits to probabilities that mean what they say, and the scores from which to believe them."""
+"""Floats to probabilities that mean what they say, and the scores from which to believe them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from scipy.special import softmax as _softmax
 
 from keyprint.package import Thresholds
-
-Logits = npt.NDArray[np.float64]
-Truth = npt.NDArray[np.int64]
+from services.training.arrays import Flags, Floats, Labels
 
 FAR = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 DEFAULT_FAR = 0.01
@@ -27,12 +24,12 @@ COLDEST, HOTTEST = 1e-3, 1e2
 """Votes of an ensemble for many users are nearly uniform as logits, so temperatures far below 1 are usual."""
 
 
-def softmax(logits: Logits, degrees: float) -> Logits:
+def softmax(logits: Floats, degrees: float) -> Floats:
     """Probabilities [n, K] of logits [n, K] at a temperature."""
     return np.asarray(_softmax(logits / degrees, axis=1), np.float64)
 
 
-def temperature(logits: Logits, truth: Truth) -> float:
+def temperature(logits: Floats, truth: Labels) -> float:
     """The temperature at which softmax(logits / T) has the smallest log loss (Guo et al. 2017).
 
     Where every attempt is named rightly the loss falls with T without end; it then ends at `COLDEST`, or where one
@@ -59,7 +56,7 @@ def temperature(logits: Logits, truth: Truth) -> float:
     return float(np.exp(found.x))
 
 
-def verification(probabilities: Logits, truth: Truth) -> Thresholds:
+def verification(probabilities: Floats, truth: Labels) -> Thresholds:
     """The scores from which claims are believed.  The impostors are the users themselves: every probability of somebody
     who did not type, all users pooled.
 
@@ -72,7 +69,7 @@ def verification(probabilities: Logits, truth: Truth) -> Thresholds:
     return _thresholds(probabilities[false])
 
 
-def identification(strangers: Sequence[Logits]) -> Thresholds:
+def identification(strangers: Sequence[Floats]) -> Thresholds:
     """The scores from which best candidates are believed.
 
     Args:
@@ -84,7 +81,7 @@ def identification(strangers: Sequence[Logits]) -> Thresholds:
     return _thresholds(np.concatenate([one.max(axis=1) for one in strangers]))
 
 
-def left_out(users: int) -> npt.NDArray[np.bool_]:
+def left_out(users: int) -> Flags:
     """bool[fits, users]: whom each of a few fits leaves out, so that everybody is a stranger once.
 
     Few users are left out in smaller parts, for a fit of very few is surer of strangers than the model of all will be;
@@ -97,7 +94,7 @@ def left_out(users: int) -> npt.NDArray[np.bool_]:
     return np.equal(part, np.arange(parts)[:, None])
 
 
-def _thresholds(scores: Logits) -> Thresholds:
+def _thresholds(scores: Floats) -> Thresholds:
     """The thresholds that a new impostor reaches by no more than their rates, if these n are of the same kind.
 
     The new score is as likely to take any of the n + 1 places among them, so a threshold that m of them reach is

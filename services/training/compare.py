@@ -15,6 +15,7 @@ from keyprint.errors import FailedPrecondition, Internal, KeyprintError, NotFoun
 from keyprint.features import FEATURE_SETS
 from keyprint.graph import Graph
 from keyprint.package import Package
+from services.training.arrays import Flags, Labels
 from services.training.dataset import Trainable
 from services.training.evaluate import Evaluation, evaluate, from_json
 from services.training.models import Models
@@ -23,8 +24,6 @@ from services.training.store import Store
 from services.training.tables import Measured, Model
 
 log = logging.getLogger(__name__)
-
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def _measure(model: Model, holdout: Trainable, made: Package, digest: str) -> Me
     )
 
 
-def _positions(users: npt.NDArray[np.str_], labels: Sequence[str]) -> npt.NDArray[np.int64]:
+def _positions(users: npt.NDArray[np.str_], labels: Sequence[str]) -> Labels:
     position = {label: number for number, label in enumerate(labels)}
     return np.array([position[user] for user in users.tolist()], np.int64)
 

@@ -13,6 +13,7 @@ from keyprint import attempts
 from keyprint.attempts import Aligned
 from keyprint.errors import FailedPrecondition
 from keyprint.holdout import Split, choose, size
+from services.training.arrays import Flags
 
 READABLE = ("READY", "INCOMPLETE")
 FEWEST_ATTEMPTS = 2
@@ -65,7 +66,7 @@ class Trainable:
     ids: Sequence[bytes]
     attempts: Aligned
 
-    def held_out(self, share: float, split: Split, seed: int) -> npt.NDArray[np.bool_]:
+    def held_out(self, share: float, split: Split, seed: int) -> Flags:
         """bool[n]: which attempts are kept from training."""
         return choose(self.users.tolist(), self.attempts.pressed_at[:, 0], share, split, seed)
 
@@ -73,14 +74,14 @@ class Trainable:
         """The attempts that are kept from training, alone."""
         return self.only(self.held_out(share, split, seed))
 
-    def only(self, chosen: npt.NDArray[np.bool_]) -> Trainable:
+    def only(self, chosen: Flags) -> Trainable:
         """The chosen attempts alone."""
         ids = [one for one, keep in zip(self.ids, chosen, strict=True) if keep]
         kept = select(self.attempts, chosen)
         return Trainable(self.id, self.phrase, self.fingerprint, self.release_times, self.users[chosen], ids, kept)
 
 
-def select(aligned: Aligned, chosen: npt.NDArray[np.bool_]) -> Aligned:
+def select(aligned: Aligned, chosen: Flags) -> Aligned:
     """The chosen ones of m attempts."""
     return Aligned(*(getattr(aligned, field.name)[chosen] for field in fields(Aligned)))
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import binomtest
 from sklearn import metrics
 
 from keyprint.package import Decision, Rate
 from keyprint.typed import Count, Number, Share, Text, convert
+from services.training.arrays import Flags, Floats, Labels, Probabilities
 from services.training.openset import OpenSet
-from services.training.rates import DetPoint, Probabilities, Rates, Truth, det_curve, equal_error_rate
+from services.training.rates import DetPoint, det_curve, equal_error_rate
 
 CALIBRATION_BINS = 15
 TOP = 3
@@ -65,7 +65,7 @@ class Evaluation:
     open_set: OpenSet | None = None
 
 
-def evaluate(probabilities: Probabilities, truth: Truth, labels: Sequence[str], decision: Decision) -> Evaluation:
+def evaluate(probabilities: Probabilities, truth: Labels, labels: Sequence[str], decision: Decision) -> Evaluation:
     """Compares probabilities with who really typed.
 
     The best candidate is the first of equals.  Averages over users are over those with attempts in the hold-out:
@@ -129,19 +129,19 @@ def _interval(right: int, count: int) -> tuple[float, float]:
     return min(max(float(ends.low), 0.0), share), max(min(float(ends.high), 1.0), share)
 
 
-def _user_eer(scores: Rates, own: npt.NDArray[np.bool_]) -> float:
+def _user_eer(scores: Floats, own: Flags) -> float:
     if not own.any() or own.all():
         # There is nobody to reject falsely, or nobody to accept falsely.
         return 0.0
     return equal_error_rate(scores[own], scores[~own])
 
 
-def _top(scores: Rates, truth: Truth) -> float:
+def _top(scores: Floats, truth: Labels) -> float:
     users = scores.shape[1]
     return float(metrics.top_k_accuracy_score(truth, scores, k=TOP, labels=range(users))) if users > TOP else 1.0
 
 
-def _calibration_error(confidence: Rates, right: npt.NDArray[np.bool_]) -> float:
+def _calibration_error(confidence: Floats, right: Flags) -> float:
     """Mean distance of confidence and accuracy over equal bins, weighted by size (Guo et al. 2017)."""
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, weights=confidence - right, minlength=CALIBRATION_BINS)

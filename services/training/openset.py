@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from keyprint import holdout
 from keyprint.errors import FailedPrecondition
 from keyprint.package import Rate, Thresholds
 from keyprint.typed import Count, Number, Share
-from services.training.rates import DetPoint, Probabilities, Truth, det_curve, equal_error_rate
+from services.training.arrays import Flags, Labels, Probabilities
+from services.training.dataset import Trainable, select
+from services.training.fit import Fit, Span
+from services.training.probe import calibrate
+from services.training.rates import DetPoint, det_curve, equal_error_rate
 
 FEWEST_KNOWN = 2
 
@@ -48,7 +51,7 @@ def check_impostors(users: int, share: float) -> int:
     return count
 
 
-def choose_impostors(labels: Sequence[str], share: float, seed: int) -> npt.NDArray[np.bool_]:
+def choose_impostors(labels: Sequence[str], share: float, seed: int) -> Flags:
     """bool[K]: which of the users play impostors.
 
     Raises:
@@ -61,7 +64,7 @@ def choose_impostors(labels: Sequence[str], share: float, seed: int) -> npt.NDAr
 
 
 def evaluate_open(
-    genuine: Probabilities, truth: Truth, strange: Probabilities, identification: Thresholds, impostors: Sequence[str]
+    genuine: Probabilities, truth: Labels, strange: Probabilities, identification: Thresholds, impostors: Sequence[str]
 ) -> OpenSet:
     """Compares what a model says of people whom it knows and of impostors.
 
@@ -86,4 +89,23 @@ def evaluate_open(
         false_reject_rate=float(1 - taken.mean()),
         equal_error_rate=float(np.mean(rates)),
         det=det_curve(own, claims.ravel()),
+    )
+
+
+def open_set_of(fit: Fit, data: Trainable, held_out: Flags, span: Span) -> OpenSet:
+    """Fits once more without the impostors, for this evaluation alone, and has them claim to be the others."""
+    labels, owner = np.unique(data.users, return_inverse=True)
+    strangers = choose_impostors(labels.tolist(), fit.order.impostors, fit.order.seed)
+    strange = strangers[owner]
+    # Positions among those who are left.
+    truth = (np.cumsum(~strangers) - 1)[owner]
+    few = replace(fit, users=int((~strangers).sum()))
+    seen, judged, claims = ~held_out & ~strange, held_out & ~strange, held_out & strange
+    probe = calibrate(few, data.only(seen), truth[seen], span)
+    return evaluate_open(
+        few.answers(probe.fitted, select(data.attempts, judged), probe.degrees),
+        truth[judged],
+        few.answers(probe.fitted, select(data.attempts, claims), probe.degrees),
+        probe.decision.identification,
+        labels[strangers].tolist(),
     )

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from sklearn import metrics
 
 from keyprint.typed import Share
-
-Probabilities = npt.NDArray[np.float32] | npt.NDArray[np.float64]
-Truth = npt.NDArray[np.int64]
-Rates = npt.NDArray[np.float64]
+from services.training.arrays import Floats
 
 DET_POINTS = 200
 
@@ -26,7 +22,7 @@ class DetPoint:
     threshold: float
 
 
-def error_rates(genuine: Rates, impostor: Rates) -> tuple[Rates, Rates, Rates]:
+def error_rates(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats, Floats]:
     """False accept and false reject rate at every threshold that changes one (ISO/IEC 19795-1).
 
     Args:
@@ -45,7 +41,7 @@ def error_rates(genuine: Rates, impostor: Rates) -> tuple[Rates, Rates, Rates]:
     return accepted[::-1], 1 - recognised[::-1], thresholds[::-1]
 
 
-def equal_error_rate(genuine: Rates, impostor: Rates) -> float:
+def equal_error_rate(genuine: Floats, impostor: Floats) -> float:
     """Where the two error rates are equal, between the two thresholds around it by a straight line."""
     accepted, rejected, _ = error_rates(genuine, impostor)
     gap = rejected - accepted
@@ -57,7 +53,7 @@ def equal_error_rate(genuine: Rates, impostor: Rates) -> float:
     return float(accepted[before] + share * (accepted[after] - accepted[before]))
 
 
-def det_curve(genuine: Rates, impostor: Rates) -> tuple[DetPoint, ...]:
+def det_curve(genuine: Floats, impostor: Floats) -> tuple[DetPoint, ...]:
     """The two error rates at up to `DET_POINTS` thresholds, evenly far apart on the logarithmic axes of the plot."""
     if not len(impostor):
         return ()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 from scipy.stats import binomtest
 
+from services.training.arrays import Flags
 
-def mcnemar(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
+
+def mcnemar(first: Flags, second: Flags) -> float:
     """McNemar's exact test (1947): the chance of a difference as large as this one if both were equally good.
 
     Only attempts that one model identifies and the other does not say anything; under equality each is a coin toss.

@@ -13,7 +13,8 @@ import onnx
 from onnx import helper
 
 from keyprint.features import Matrix
-from services.training.learners.learner import Examples, Learner, Logits, Parameter, Report, Step
+from services.training.arrays import Floats
+from services.training.learners.learner import Examples, Learner, Parameter, Report, Step
 from services.training.learners.trees import ensemble_node, log_loss, plain_features, softmax_graph
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Boosted:
 
     estimator: AdaBoostClassifier
 
-    def logits(self, features: Matrix) -> Logits:
+    def logits(self, features: Matrix) -> Floats:
         """Logs of scikit-learn's probabilities: a softmax gives them back, and none of them is ever zero."""
         return np.asarray(np.log(self.estimator.predict_proba(features)), np.float64)
 

@@ -13,7 +13,8 @@ import onnx
 from onnx import helper
 
 from keyprint.features import Matrix
-from services.training.learners.learner import Examples, Learner, Logits, Parameter, Report, Step
+from services.training.arrays import Floats
+from services.training.learners.learner import Examples, Learner, Parameter, Report, Step
 from services.training.learners.trees import ensemble_node, log_loss, plain_features, softmax_graph
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Forest:
         """Added to every probability, so that none is zero: half a tree's vote."""
         return 0.5 / len(self.estimator.estimators_)
 
-    def logits(self, features: Matrix) -> Logits:
+    def logits(self, features: Matrix) -> Floats:
         """Logs of scikit-learn's probabilities and the doubt."""
         return np.asarray(np.log(self.estimator.predict_proba(features) + self.doubt), np.float64)
 

@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
 from keyprint.attempts import Aligned
 from keyprint.errors import InvalidArgument
 from keyprint.features import Matrix
-
-Labels = npt.NDArray[np.int64]
-Logits = npt.NDArray[np.float64]
+from services.training.arrays import Floats, Labels
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ Report = Callable[[Step], None]
 class Fitted(Protocol):
     """What a fit gives."""
 
-    def logits(self, features: Matrix) -> Logits:
+    def logits(self, features: Matrix) -> Floats:
         """The source estimator's own answer: float64[m, K], whose softmax are its probabilities."""
 
     def graph(self, temperature: float) -> onnx.ModelProto:

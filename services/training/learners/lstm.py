@@ -19,8 +19,9 @@ from onnx import TensorProto, helper
 
 from keyprint.features import Matrix
 from keyprint.package import INPUT, OUTPUT
+from services.training.arrays import Floats
 from services.training.learners.augment import augment
-from services.training.learners.learner import Examples, Learner, Logits, Parameter, Report, Step
+from services.training.learners.learner import Examples, Learner, Parameter, Report, Step
 from services.training.learners.recency import recency
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Network:
 
     model: keras.Model
 
-    def logits(self, features: Matrix) -> Logits:
+    def logits(self, features: Matrix) -> Floats:
         """The network's answer."""
         return np.asarray(self.model.predict(features, batch_size=_ROWS, verbose=0), np.float64)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from keyprint.attempts import Aligned
-from services.training.learners.learner import Labels
+from services.training.arrays import Floats, Labels
 
 
-def recency(attempts: Aligned, labels: Labels, half_life: float) -> npt.NDArray[np.float64]:
+def recency(attempts: Aligned, labels: Labels, half_life: float) -> Floats:
     """float64[n], summing to 1: half as much for an attempt whose age is `half_life` more.
 
     An attempt's age is the share of its user's attempts that came after it, 0 to 1.

@@ -13,12 +13,12 @@ from scipy.special import log_softmax
 
 from keyprint.features import Matrix
 from keyprint.package import INPUT, OUTPUT
-from services.training.learners.learner import Examples, Labels
+from services.training.arrays import Floats, Labels
+from services.training.learners.learner import Examples
 
 if TYPE_CHECKING:
     from sklearn.tree import DecisionTreeClassifier
 
-Floats = npt.NDArray[np.float64]
 
 _OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
 _IR_VERSION = 10

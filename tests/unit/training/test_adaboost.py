@@ -12,8 +12,9 @@ from skops import io
 from keyprint.attempts import Aligned
 from keyprint.features import Matrix
 from keyprint.package import INPUT, OUTPUT
+from services.training.arrays import Labels
 from services.training.learners.adaboost import ADABOOST, Boosted
-from services.training.learners.learner import Examples, Labels, Step
+from services.training.learners.learner import Examples, Step
 
 USERS = 5
 NAMES = tuple(f"channel_{number}" for number in range(12))

@@ -13,7 +13,7 @@ from services.training.significance import mcnemar
 
 
 def typed(seed: int, count: int = 2000, users: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose softmax is the truth: labels are drawn from it."""
+    """Floats whose softmax is the truth: labels are drawn from it."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, (count, users))
     chances = softmax(logits, 1.0)

@@ -18,12 +18,13 @@ from keyprint.errors import FailedPrecondition, Internal, InvalidArgument
 from keyprint.features import Matrix
 from keyprint.graph import Graph
 from services.training import learners, trainer
+from services.training.arrays import Floats
 from services.training.compare import Comparer
 from services.training.dataset import Trainable
 from services.training.entry import entry
 from services.training.evaluate import Evaluation, from_json
 from services.training.learners.adaboost import Boosted
-from services.training.learners.learner import Examples, Learner, Logits, Report, Step
+from services.training.learners.learner import Examples, Learner, Report, Step
 from services.training.models import Models
 from services.training.significance import mcnemar
 from services.training.store import Store
@@ -122,7 +123,7 @@ class Liar(Boosted):
 class Mute(Boosted):
     """Whose own answers are turned around."""
 
-    def logits(self, features: Matrix) -> Logits:
+    def logits(self, features: Matrix) -> Floats:
         return super().logits(features)[:, ::-1]
 
 
@@ -154,7 +155,7 @@ def test_a_graph_that_answers_no_number_is_not_published(order: Order, monkeypat
 class Diverged(Boosted):
     """Whose answers are no numbers."""
 
-    def logits(self, features: Matrix) -> Logits:
+    def logits(self, features: Matrix) -> Floats:
         return super().logits(features) * np.nan
 
 
