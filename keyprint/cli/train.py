@@ -69,7 +69,7 @@ def read_params(params: list[str]) -> dict[str, float]:
         if not name or not equals:
             raise InvalidArgument(
                 "PARAMETER_INVALID",
-                f"{one!r} is no parameter; it must be name=number, like rounds=200.",
+                f"{one!r} is no parameter; it must be NAME=NUMBER, with a name that `keyprint learners` lists.",
                 f"params.{name}" if name else "params",
             )
     return found
@@ -77,13 +77,16 @@ def read_params(params: list[str]) -> dict[str, float]:
 
 def train(
     dataset: Annotated[str, typer.Argument(help="Dataset id.")],
-    learner: Annotated[str, typer.Option(help="Learner: adaboost, lstm, ...")],
+    learner: Annotated[str, typer.Option(help="How to train: a name that `keyprint learners` lists.")],
     model: Annotated[str, typer.Option(help="Name of the model to be.")],
     holdout: Holdout = "0.2",
     split: SplitName = Split.late,
     features: Annotated[str, typer.Option(help="Feature set; the default one if empty.")] = "",
     param: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Learner parameter; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Parameter of the learner, as `keyprint learners` lists them; repeatable."
+        ),
     ] = None,
     seed: Seed = 0,
     impostors: Annotated[

@@ -92,6 +92,22 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
     ending: training_pb2.TrainingJob = field(default_factory=lambda: Job(state=Job.STATE_SUCCEEDED))
     asked: list[Any] = field(default_factory=list)
 
+    def ListLearners(
+        self, request: training_pb2.ListLearnersRequest, context: Context
+    ) -> training_pb2.ListLearnersResponse:
+        depth = training_pb2.Parameter(
+            name="depth",
+            description="Most decisions.",
+            kind=training_pb2.Parameter.KIND_INTEGER,
+            default=24,
+            minimum=1,
+            maximum=64,
+        )
+        other = training_pb2.Learner(name="oracle", title="Oracle", description="Knows.")
+        return training_pb2.ListLearnersResponse(
+            learners=[training_pb2.Learner(name="bush", title="Bush", parameters=[depth]), other]
+        )
+
     def CreateTrainingJob(self, request: training_pb2.CreateTrainingJobRequest, context: Context) -> Job:
         self.asked.append(request)
         if request.model == "taken":
@@ -124,6 +140,9 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
             attempts=180,
             rows=[
                 training_pb2.ComparisonRow(name="m", version=1, learner="adaboost", evaluation=figures),
+                training_pb2.ComparisonRow(
+                    name="second", version=1, learner="lstm", evaluation=figures, p_value=0.03125
+                ),
                 training_pb2.ComparisonRow(
                     name="old", version=3, learner="lstm", error=attempts_pb2.Error(reason="OTHER_PHRASE")
                 ),
@@ -436,7 +455,7 @@ def test_training_as_json_gives_job_model_and_comparison(services: Services, key
     found = json.loads(keyprint(*TRAIN, "--json").out)
     assert found["job"]["state"] == "SUCCEEDED"
     assert found["model"]["name"] == "m"
-    assert [row["name"] for row in found["comparison"]["rows"]] == ["m", "old"]
+    assert [row["name"] for row in found["comparison"]["rows"]] == ["m", "second", "old"]
 
 
 def test_no_wait_prints_the_job_and_leaves(services: Services, keyprint: Run) -> None:
@@ -629,3 +648,34 @@ def test_simulate_prints_the_first_document(keyprint: Run, tmp_path: Path) -> No
     result = keyprint("simulate", str(tmp_path), "--users", "2", "--attempts", "3", "--phrase", "hi")
     assert result.status == 0
     assert json.loads(Path(result.out.strip()).read_text())["next"] == "user_typist01.json"
+
+
+def test_learners_are_listed_with_what_training_says_of_them(services: Services, keyprint: Run) -> None:
+    out = keyprint("learners").out
+    assert "bush: Bush" in out
+    assert "oracle: Oracle" in out
+    (row,) = [line for line in out.splitlines() if "depth" in line]
+    assert [cell.strip() for cell in row.strip("│ ").split("│")] == [
+        "depth",
+        "24",
+        "1",
+        "64",
+        "integer",
+        "Most decisions.",
+    ]
+    first, _ = json.loads(keyprint("learners", "--json").out)
+    assert first["parameters"] == [
+        {
+            "name": "depth",
+            "description": "Most decisions.",
+            "kind": "INTEGER",
+            "default": 24,
+            "minimum": 1,
+            "maximum": 64,
+        }
+    ]
+
+
+def test_a_comparison_shows_how_likely_each_difference_is_by_chance(services: Services, keyprint: Run) -> None:
+    out = keyprint("models", "compare", "ds_1").out
+    assert "0.031" in next(line for line in out.splitlines() if "second@1" in line)
