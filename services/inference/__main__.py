@@ -13,8 +13,8 @@ from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, trai
 from services.inference.models import Models
 from services.inference.servicer import InferenceServicer
 
-SWEEP_SECONDS = 30.0
-"""How long a deleted model's files may stay."""
+SWEEP_SECONDS = 2.0
+"""How long a deleted model's files may stay, and for how long it may be served on should training go away."""
 
 
 def main() -> None:

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 MEMORY_SECONDS = 2.0
 """How long a reference is taken to name the same model without asking training again."""
 
+MOST_REFERENCES = 1000
+"""How many are remembered; anybody may spell a model in many ways."""
+
 
 @dataclass(frozen=True)
 class _Named:
@@ -45,7 +48,7 @@ class Models:
         self._directory = directory
         self._memory_bytes = memory_bytes
         self._lock = threading.Lock()
-        self._named: dict[str, _Named] = {}
+        self._named: OrderedDict[str, _Named] = OrderedDict()
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._loading: dict[str, threading.Lock] = {}
         directory.mkdir(parents=True, exist_ok=True)
@@ -63,8 +66,7 @@ class Models:
         """
         parse_reference(reference, "model")
         model = self._resolve(reference)
-        # Two versions may well have the same content.
-        key = f"{model.name}@{model.version} {model.digest}"
+        key = _key(model)
         with self._lock:
             engine = self._engines.get(key)
             if engine is not None:
@@ -78,18 +80,28 @@ class Models:
             return engine or self._load(key, model)
 
     def sweep(self) -> None:
-        """Drops the packages and engines of models that training does not have any more; without training, none."""
+        """Drops the packages, engines and references of models that training does not have any more; without training,
+        none.
+        """
         # What is here before training is asked and is not in its answer was deleted, not just published.
         here = {path.name for path in self._directory.glob("[!.]*")}
+        with self._lock:
+            known = {_key(one.model) for one in self._named.values()} | self._engines.keys()
+        if not here and not known:
+            return
         try:
-            there = {model.digest for model in self._all()}
+            listed = list(self._all())
         except grpc.RpcError:
             return
-        gone = here - there
+        gone = here - {model.digest for model in listed}
+        forgotten = known - set(map(_key, listed))
         with self._lock:
-            for key, engine in list(self._engines.items()):
-                if engine.package.directory.name in gone:
-                    del self._engines[key]
+            for key in forgotten & self._engines.keys():
+                del self._engines[key]
+            for reference, named in list(self._named.items()):
+                # Training may go away; what is forgotten is not served on then.
+                if _key(named.model) in forgotten:
+                    del self._named[reference]
         for name in gone:
             log.info("dropped package %s: its model was deleted", name)
             shutil.rmtree(self._directory / name, ignore_errors=True)
@@ -115,9 +127,14 @@ class Models:
             if known and not isinstance(told, NotFound):
                 log.warning("training does not answer; %s stays version %d", reference, known.model.version)
                 return known.model
-            self._named.pop(reference, None)
+            with self._lock:
+                self._named.pop(reference, None)
             raise told from None
-        self._named[reference] = _Named(model, time.monotonic())
+        with self._lock:
+            self._named[reference] = _Named(model, time.monotonic())
+            self._named.move_to_end(reference)
+            while len(self._named) > MOST_REFERENCES:
+                self._named.popitem(last=False)
         return model
 
     def _load(self, key: str, model: training_pb2.Model) -> Engine:
@@ -159,6 +176,11 @@ class Models:
         request = training_pb2.DownloadModelRequest(model=reference)
         for piece in self._training.DownloadModel(request):
             file.write(piece.content)
+
+
+def _key(model: training_pb2.Model) -> str:
+    # Two versions may well have the same content.
+    return f"{model.name}@{model.version} {model.digest}"
 
 
 def _corrupt(reference: str, why: str) -> KeyprintError:

@@ -423,7 +423,11 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
 
     def Verify(self, request: inference_pb2.VerifyRequest, context: Any) -> inference_pb2.VerifyResponse:  # noqa: N802
         return inference_pb2.VerifyResponse(
-            model=f"{request.model}@1", score=0.75, threshold=1 - request.far, accepted=request.user == "ada"
+            model=f"{request.model}@1",
+            score=0.75,
+            threshold=1 - request.far,
+            accepted=request.user == "ada",
+            far=request.far,
         )
 
     def PredictDataset(  # noqa: N802

@@ -374,7 +374,7 @@ def test_a_wrong_keystroke_is_named(house: House) -> None:
 def test_a_claim_is_verified(house: House) -> None:
     body = {"user": "ada", "attempt": KEYSTROKES, "far": 0.25}
     found = house.http.post("/v1/models/ada:verify", json=body).json()
-    assert found == {"model": "ada@1", "score": 0.75, "threshold": 0.75, "accepted": True, "reason": ""}
+    assert found == {"model": "ada@1", "score": 0.75, "threshold": 0.75, "accepted": True, "reason": "", "far": 0.25}
 
 
 def test_the_first_predictions_come_as_json(house: House) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +23,7 @@ from keyprint.client import IngestClient, TrainingClient
 from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from keyprint.source import attempt_from_source
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, training_pb2
+from services.inference.models import MEMORY_SECONDS
 from tests.conftest import Stack
 
 pytestmark = pytest.mark.timeout(300)
@@ -263,3 +266,32 @@ def test_nothing_that_trains_is_in_the_process() -> None:
         "sys.exit(str(found) if found else 0)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603 - our own script
+
+
+def test_a_deleted_model_is_gone_from_answers_and_from_disk(
+    inference: inference_pb2_grpc.InferenceServiceStub,
+    keyprint_stack: Stack,
+    model: str,
+    typed: list[attempts_pb2.Attempt],
+) -> None:
+    with TrainingClient(keyprint_stack.addresses["training"].listen) as training:
+        file = io.BytesIO(b"".join(training.download_model(model)))
+        for name in ("kept", "going"):
+            file.seek(0)
+            training.upload_model(file, name)
+        ask = inference_pb2.IdentifyRequest(model="going", attempt=typed[0])
+        assert inference.Identify(ask).model == "going@1"
+        training.delete_model("going")
+        time.sleep(MEMORY_SECONDS)
+        assert refusal(inference.Identify, ask).reason == "MODEL_NOT_FOUND"
+        # The others have the same content; it goes with the last of them.
+        packages = keyprint_stack.home / "inference" / "models"
+        digest = training.get_model("kept").digest
+        assert (packages / digest).exists()
+        ask.model = "kept"
+        assert inference.Identify(ask).model == "kept@1"
+        for name in ("kept", model):
+            training.delete_model(name)
+        while (packages / digest).exists():
+            time.sleep(0.1)
+        assert refusal(inference.Identify, ask).reason == "MODEL_NOT_FOUND"

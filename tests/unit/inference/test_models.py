@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -186,3 +187,49 @@ def test_nothing_is_dropped_while_training_is_away(house: House, models: Models,
     models.sweep()
     assert len(list(cache.iterdir())) == 1
     assert models.get("ada") is engine
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_deleted_model_is_not_served_on_when_training_goes_away(house: House, models: Models) -> None:
+    models.get("ada")
+    house.training.remove("ada", 1)
+    models.sweep()
+    house.server.stop(0).wait()
+    with pytest.raises(Unavailable):
+        models.get("ada")
+
+
+def test_an_engine_whose_files_are_gone_already_is_swept_too(house: House, models: Models, cache: Path) -> None:
+    """As when it was loaded while the sweep took its files away."""
+    models.get("ada")
+    house.training.remove("ada", 1)
+    shutil.rmtree(next(cache.iterdir()))
+    models.sweep()
+    house.training.put("ada", 1, cache.parent / "one")
+    models.get("ada")
+    # It had to be pulled again, so nothing of it was left.
+    assert house.training.downloads == 2
+
+
+def test_one_of_two_models_of_the_same_content_is_dropped_and_the_other_stays(
+    house: House, models: Models, tmp_path: Path, cache: Path
+) -> None:
+    house.training.put("bob", 1, write_package(tmp_path / "same"))
+    models.get("ada")
+    kept = models.get("bob")
+    house.training.remove("ada", 1)
+    models.sweep()
+    with pytest.raises(NotFound):
+        models.get("ada")
+    assert models.get("bob") is kept
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_references_are_remembered_up_to_a_bound(house: House, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models_module, "MOST_REFERENCES", 1)
+    for _ in range(2):
+        models.get("ada")
+        models.get("ada@1")
+    assert house.training.asked == 4
+    models.get("ada@1")
+    assert house.training.asked == 4
