@@ -2,6 +2,9 @@
 
 DIRECTORY holds labelled documents, user_*.json.  Every learner is trained and evaluated by the service's own code, with
 its default parameters unless others are given, on a late hold-out; a row for each, in Markdown.
+
+With --validate nothing of the hold-out is looked at: each learner is fitted on the first part of what is left, and
+judged by what each typist typed next, twice.  What is to be chosen is chosen by that.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -22,13 +26,26 @@ import numpy as np
 from keyprint import attempts, package
 from keyprint.attempts import UNKNOWN_TIME, Aligned
 from keyprint.cli.train import read_params
+from keyprint.features import feature_set
 from services.ingest.duplicates import find_duplicates
 from services.ingest.parse import parse_document
-from services.training.dataset import Trainable
+from services.training.dataset import Trainable, select
 from services.training.evaluate import Evaluation
 from services.training.learners import LEARNERS, learner
+from services.training.learners.learner import Examples
 from services.training.trainer import train
 from services.training.work import Order
+
+_COLUMNS = (
+    *("learner", "times", "accuracy [95 %]", "macro F1", "EER", "fit", "size"),
+    *("strangers taken for somebody", "users not taken for themselves"),
+)
+_VALIDATION = ("learner", "times", "parameters", "accuracy of each window", "mean", "fit")
+
+WINDOWS = (0.65, 0.8)
+"""Shares of each typist's attempts before the hold-out, from the first on, that a validation fits on."""
+WINDOW = 0.2
+"""The share after them by which it is judged."""
 
 
 def main() -> None:
@@ -41,17 +58,15 @@ def main() -> None:
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--impostors", type=float, default=0.0, help="share of the users, for the last two columns")
+    parser.add_argument("--validate", action="store_true")
     parser.add_argument("--row", nargs=2, metavar=("LEARNER", "TIMES"), help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.row:
         name, times = wanted.row
-        print(row(wanted, name, times == "releases"))
+        print((validation_row if wanted.validate else row)(wanted, name, times == "releases"))
         return
-    print(
-        "| learner | times | accuracy [95 %] | macro F1 | EER | fit | size "
-        "| strangers taken for somebody | users not taken for themselves |\n|---|---|---|---|---|---|---|---|---|",
-        flush=True,
-    )
+    columns = _VALIDATION if wanted.validate else _COLUMNS
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|", flush=True)
     for name in wanted.learners:
         for times in ("releases", "presses"):
             command = [sys.executable, "-m", "benchmarks.accuracy", *sys.argv[1:], "--row", name, times]
@@ -60,10 +75,7 @@ def main() -> None:
 
 def row(wanted: argparse.Namespace, name: str, release_times: bool) -> str:
     """Trains one model and tells how it did."""
-    data = read(sorted(wanted.directory.glob("user_*.json")), wanted.phrase)
-    if not release_times:
-        unknown = np.full_like(data.attempts.released_at, UNKNOWN_TIME)
-        data = replace(data, attempts=replace(data.attempts, released_at=unknown), release_times=False)
+    data = _data(wanted, release_times)
     params = learner(name).check(read_params(wanted.param))
     with tempfile.TemporaryDirectory() as folder:
         train(
@@ -85,6 +97,49 @@ def row(wanted: argparse.Namespace, name: str, release_times: bool) -> str:
         f"{found.attempts} attempts | {found.macro_f1:.3f} | {found.equal_error_rate:.2%} | "
         f"{about.fit_seconds:.0f} s | {size / 1e6:.1f} MB | {taken} | {not_taken} |"
     )
+
+
+def validation_row(wanted: argparse.Namespace, name: str, release_times: bool) -> str:
+    """Fits on each window and tells how many of the attempts after it were named rightly."""
+    data = _data(wanted, release_times)
+    data = data.only(~data.held_out(wanted.holdout, "late", wanted.seed))
+    params = learner(name).check(read_params(wanted.param))
+    began = time.process_time()
+    found = [_accuracy(data, begins, name, params, wanted.seed) for begins in WINDOWS]
+    seconds = (time.process_time() - began) / len(WINDOWS)
+    times, changed = "with releases" if release_times else "presses only", ", ".join(wanted.param) or "defaults"
+    each = ", ".join(f"{one:.1%}" for one in found)
+    return f"| {name} | {times} | {changed} | {each} | {np.mean(found):.1%} | {seconds:.0f} s of one core |"
+
+
+def _accuracy(data: Trainable, begins: float, name: str, params: dict[str, float], seed: int) -> float:
+    until = begins + WINDOW
+    data = data.only(~data.held_out(1 - until, "late", seed)) if until < 1 else data
+    judged = data.held_out(WINDOW / until, "late", seed)
+    timing = feature_set("timing")
+    _, truth = np.unique(data.users, return_inverse=True)
+    fitted = learner(name).fit(
+        Examples(
+            attempts=select(data.attempts, ~judged),
+            labels=truth[~judged],
+            users=int(truth.max()) + 1,
+            features=lambda attempts: timing.compute(attempts, data.release_times),
+            channels=timing.channels(data.release_times),
+        ),
+        params,
+        seed,
+        lambda step: None,
+    )
+    logits = fitted.logits(timing.compute(select(data.attempts, judged), data.release_times))
+    return float((logits.argmax(axis=1) == truth[judged]).mean())
+
+
+def _data(wanted: argparse.Namespace, release_times: bool) -> Trainable:
+    data = read(sorted(wanted.directory.glob("user_*.json")), wanted.phrase)
+    if release_times:
+        return data
+    unknown = np.full_like(data.attempts.released_at, UNKNOWN_TIME)
+    return replace(data, attempts=replace(data.attempts, released_at=unknown), release_times=False)
 
 
 def read(paths: Sequence[Path], phrase: str) -> Trainable:
