@@ -673,6 +673,11 @@ class Model(_message.Message):
     CURVE_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     NEAR_TIES_FIELD_NUMBER: _builtins.int
+    IMPOSTORS_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    VERIFICATION_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    IDENTIFICATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     version: _builtins.int
@@ -703,6 +708,10 @@ class Model(_message.Message):
     """SHA-256 over the package's content, as 64 hex digits."""
     near_ties: _builtins.int
     """Hold-out attempts whose two best candidates were within 1e-5 when ONNX was checked against its source."""
+    impostors: _builtins.float
+    """Share of the users that it was evaluated with as impostors, as asked for."""
+    temperature: _builtins.float
+    """By which its logits are divided to be probabilities, above 0."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Aliases that point at this version."""
@@ -721,7 +730,7 @@ class Model(_message.Message):
 
     @_builtins.property
     def libraries(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Library to version, as used for training."""
+        """Library to version, as used for training, Python and Keyprint themselves included."""
 
     @_builtins.property
     def evaluation(self) -> Global___Evaluation:
@@ -734,6 +743,18 @@ class Model(_message.Message):
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was published."""
+
+    @_builtins.property
+    def verification(self) -> Global___Thresholds:
+        """From which probability of a claimed user the claim is believed; impostors are users whom the model knows."""
+
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageFile]:
+        """The files of its package, by name; without what a model store adds."""
+
+    @_builtins.property
+    def identification(self) -> Global___Thresholds:
+        """From which probability the best candidate is believed; impostors are people whom the model does not know."""
 
     def __init__(
         self,
@@ -761,14 +782,99 @@ class Model(_message.Message):
         curve: _abc.Iterable[Global___CurvePoint] | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         near_ties: _builtins.int = ...,
+        impostors: _builtins.float = ...,
+        temperature: _builtins.float = ...,
+        verification: Global___Thresholds | None = ...,
+        files: _abc.Iterable[Global___PackageFile] | None = ...,
+        identification: Global___Thresholds | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "evaluation", b"evaluation", "feature_set", b"feature_set", "params", b"params"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "evaluation", b"evaluation", "feature_set", b"feature_set", "identification", b"identification", "params", b"params", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "created_at", b"created_at", "curve", b"curve", "dataset", b"dataset", "digest", b"digest", "evaluation", b"evaluation", "feature_set", b"feature_set", "fingerprint", b"fingerprint", "fit_seconds", b"fit_seconds", "holdout", b"holdout", "learner", b"learner", "libraries", b"libraries", "name", b"name", "near_ties", b"near_ties", "params", b"params", "phrase", b"phrase", "release_times", b"release_times", "seed", b"seed", "size_kib", b"size_kib", "split", b"split", "training_attempts", b"training_attempts", "users", b"users", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "created_at", b"created_at", "curve", b"curve", "dataset", b"dataset", "digest", b"digest", "evaluation", b"evaluation", "feature_set", b"feature_set", "files", b"files", "fingerprint", b"fingerprint", "fit_seconds", b"fit_seconds", "holdout", b"holdout", "identification", b"identification", "impostors", b"impostors", "learner", b"learner", "libraries", b"libraries", "name", b"name", "near_ties", b"near_ties", "params", b"params", "phrase", b"phrase", "release_times", b"release_times", "seed", b"seed", "size_kib", b"size_kib", "split", b"split", "temperature", b"temperature", "training_attempts", b"training_attempts", "users", b"users", "verification", b"verification", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Thresholds(_message.Message):
+    """Scores from which somebody is accepted, by false accept rate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFAULT_FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
+    default_false_accept_rate: _builtins.float
+    """The rate used when a caller names none, above 0 to 1."""
+    @_builtins.property
+    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Threshold]:
+        """By rising rate; between them by the logarithm of the rate."""
+
+    def __init__(
+        self,
+        *,
+        default_false_accept_rate: _builtins.float = ...,
+        thresholds: _abc.Iterable[Global___Threshold] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_false_accept_rate", b"default_false_accept_rate", "thresholds", b"thresholds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Thresholds: _TypeAlias = Thresholds  # noqa: Y015
+
+@_typing.final
+class Threshold(_message.Message):
+    """One threshold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    false_accept_rate: _builtins.float
+    """The rate, above 0 to 1."""
+    threshold: _builtins.float
+    """Score from which somebody is accepted."""
+    def __init__(
+        self,
+        *,
+        false_accept_rate: _builtins.float = ...,
+        threshold: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["false_accept_rate", b"false_accept_rate", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Threshold: _TypeAlias = Threshold  # noqa: Y015
+
+@_typing.final
+class PackageFile(_message.Message):
+    """One file of a model's package."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its path in the package: "model.onnx"."""
+    size: _builtins.int
+    """Its bytes."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackageFile: _TypeAlias = PackageFile  # noqa: Y015
 
 @_typing.final
 class GetModelRequest(_message.Message):
@@ -830,7 +936,7 @@ class ListModelsResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
-        """Newest first, without curves, per-user rows, confusion matrix and DET curve."""
+        """Newest first, without curves, thresholds, files, per-user rows, confusion matrix and DET curve."""
 
     def __init__(
         self,

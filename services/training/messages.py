@@ -9,7 +9,9 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct
 
 from keyprint.features import FeatureSet
+from keyprint.package import Decision, Thresholds
 from keyprint.timestamps import timestamp
+from keyprint.typed import convert
 from keyprint.v1 import attempts_pb2, training_pb2
 from services.training.compare import Row
 from services.training.evaluate import Evaluation, from_json
@@ -52,7 +54,7 @@ def job_message(row: Job, curve: bool = True) -> training_pb2.TrainingJob:
 
 
 def model_message(row: Model, aliases: Sequence[str], details: bool = True) -> training_pb2.Model:
-    """A model, with or without curve, per-user rows, confusion matrix and DET curve."""
+    """A model, with or without curve, thresholds, files, per-user rows, confusion matrix and DET curve."""
     evaluation = evaluation_message(from_json(row.evaluation), details)
     return training_pb2.Model(
         name=row.name,
@@ -75,9 +77,11 @@ def model_message(row: Model, aliases: Sequence[str], details: bool = True) -> t
         digest=row.digest,
         libraries=row.libraries,
         evaluation=evaluation,
-        curve=_curve(row.curve) if details else (),
         created_at=timestamp(row.created_at),
         near_ties=row.near_ties,
+        impostors=row.impostors,
+        temperature=row.temperature,
+        **_details(row) if details else {},
     )
 
 
@@ -146,6 +150,24 @@ def split_value(split: str) -> attempts_pb2.Split.ValueType:
 
 def _curve(points: Sequence[Mapping[str, Any]]) -> list[training_pb2.CurvePoint]:
     return [training_pb2.CurvePoint(**point) for point in points]
+
+
+def _details(row: Model) -> dict[str, Any]:
+    decision = convert(row.thresholds, Decision)
+    return {
+        "curve": _curve(row.curve),
+        "verification": _thresholds(decision.verification),
+        "identification": _thresholds(decision.identification),
+        "files": [training_pb2.PackageFile(**one) for one in row.files],
+    }
+
+
+def _thresholds(found: Thresholds) -> training_pb2.Thresholds:
+    pairs = zip(found.far, found.threshold, strict=True)
+    return training_pb2.Thresholds(
+        default_false_accept_rate=found.default_far,
+        thresholds=[training_pb2.Threshold(false_accept_rate=far, threshold=score) for far, score in pairs],
+    )
 
 
 def _struct(params: Mapping[str, float]) -> Struct:

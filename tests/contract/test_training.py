@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 import tarfile
 import time
 from collections.abc import Iterator
@@ -108,17 +109,34 @@ def test_a_job_starts_moves_on_and_succeeds(seen: list[training_pb2.TrainingJob]
 
 
 def test_its_model_says_everything_about_itself(
-    training: training_pb2_grpc.TrainingServiceStub, seen: list[training_pb2.TrainingJob], dataset: str
+    training: training_pb2_grpc.TrainingServiceStub,
+    ingest: ingest_pb2_grpc.IngestServiceStub,
+    seen: list[training_pb2.TrainingJob],
+    dataset: str,
 ) -> None:
     model = model_of(training, seen[-1])
     assert (model.version, model.dataset, len(model.users)) == (1, dataset, 4)
     assert model.feature_set.name == "timing"
     assert len(model.digest) == 64
     assert model.fit_seconds > 0
-    assert set(model.libraries) >= {"numpy", "onnxruntime"}
     learners = training.ListLearners(training_pb2.ListLearnersRequest()).learners
     (learner,) = [one for one in learners if one.name == model.learner]
     assert model.params.fields.keys() == {one.name for one in learner.parameters}
+    assert model.fingerprint == ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=dataset)).fingerprint
+    assert (model.holdout, model.split, model.seed) == (0.2, attempts_pb2.SPLIT_LATE, 0)
+    assert model.curve == seen[-1].curve
+    assert set(model.libraries) >= {"keyprint", "numpy", "onnxruntime", "python", "scikit-learn", "scipy"}
+    assert model.libraries["python"] == platform.python_version()
+    files = {one.name: one.size for one in model.files}
+    assert files.keys() > package.FILES
+    assert len(files) == len(package.FILES) + 1
+    assert model.size_kib == sum(files.values()) // 1024
+    assert model.temperature > 0
+    assert model.impostors == 0
+    for decision in (model.verification, model.identification):
+        rates = [one.false_accept_rate for one in decision.thresholds]
+        assert decision.default_false_accept_rate in rates
+        assert rates == sorted(rates)
     evaluation = model.evaluation
     assert 0.5 < evaluation.accuracy <= 1.0
     assert evaluation.accuracy_low <= evaluation.accuracy <= evaluation.accuracy_high

@@ -10,17 +10,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psycopg
 import pytest
+from sqlalchemy import JSON, String, event
 
 from keyprint import simulate
 from keyprint.addresses import Address, free_address
 from keyprint.attempts import DEFAULT_PHRASE
 from keyprint.client import IngestClient, TrainingClient
+from keyprint.errors import AlreadyExists
 from keyprint.v1 import training_pb2
+from services.training.jobs import Asked, Jobs
+from services.training.models import Models
+from services.training.tables import Job, Measured, Model, Sessions, now, open_tables
 from tests.conftest import Files, Serve
 
 pytestmark = pytest.mark.timeout(300)
@@ -141,3 +148,69 @@ def test_work_is_done_and_survives_a_kill(house: House, tmp_path: Path, serve: S
         assert training.get_model("ada@champion").version == 1
     # Nothing of the catalogues or the queues lies in files.
     assert not list(tmp_path.rglob("*.db"))
+
+
+def publish(jobs: Jobs, job: Job) -> None:
+    """Ends a job with a model, of which nothing but its name and version matters."""
+    row: dict[str, Any] = {
+        column.name: "" if isinstance(column.type, String | JSON) else 0
+        for column in Model.__table__.columns
+        if column.name != "number"
+    }
+    row |= {"name": job.model, "version": job.version, "digest": job.model, "release_times": False}
+    assert jobs.succeed(job.id, Model(**row | {"created_at": now()}))
+
+
+@pytest.fixture
+def tables(postgres: str) -> Iterator[Sessions]:
+    """The service's tables, in a database of their own."""
+    server = postgres.replace("+psycopg", "")
+    with connected(f"{server}/postgres") as connection:
+        connection.execute("create database tables")
+    tables = open_tables(f"{postgres}/tables")
+    yield tables
+    tables.kw["bind"].dispose()
+    with connected(f"{server}/postgres") as connection:
+        connection.execute("drop database tables")
+
+
+def test_a_name_whose_job_succeeds_while_it_is_asked_for_is_taken(tables: Sessions) -> None:
+    jobs = Jobs(tables)
+    asked = Asked("ds_1", "adaboost", "ada", 0.2, "late", "timing", {}, 0)
+    job = jobs.open(asked, "", False)
+    assert jobs.begin(job.id)
+    seen = 0
+
+    def between(connection: object, cursor: object, statement: str, *_: object) -> None:
+        nonlocal seen
+        if statement.startswith(("SELECT jobs.number", "SELECT models.number")):
+            seen += 1
+            if seen == 1:
+                publish(jobs, job)
+
+    event.listen(tables.kw["bind"], "after_cursor_execute", between)
+    with pytest.raises(AlreadyExists):
+        jobs.open(asked, "", False)
+    assert seen
+
+
+def test_figures_measured_by_many_at_once_are_kept_once(tables: Sessions) -> None:
+    jobs, models = Jobs(tables), Models(tables)
+    job = jobs.open(Asked("ds_1", "adaboost", "eve", 0.2, "late", "timing", {}, 0), "", False)
+    assert jobs.begin(job.id)
+    publish(jobs, job)
+
+    def keep(number: int) -> None:
+        models.keep_measured(Measured(model_digest="eve", holdout_digest=str(number // 8), evaluation={}, correct=b"x"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(keep, range(160)))
+    assert all(models.measured("eve", str(number)) for number in range(20))
+
+
+def test_a_server_that_was_started_again_is_met_with_a_new_connection(tables: Sessions, postgres: str) -> None:
+    models = Models(tables)
+    assert models.all() == []
+    with connected(f"{postgres.replace('+psycopg', '')}/postgres") as connection:
+        connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'tables'")
+    assert models.all() == []

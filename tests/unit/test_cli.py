@@ -31,6 +31,8 @@ from keyprint.v1 import (
 
 # ruff: noqa: N802 - the stand-ins' methods have gRPC's names
 
+MODEL = b"a model as a file"
+
 Context = grpc.ServicerContext
 Dataset = ingest_pb2.Dataset
 Job = training_pb2.TrainingJob
@@ -152,6 +154,35 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
     def SetModelAlias(self, request: training_pb2.SetModelAliasRequest, context: Context) -> training_pb2.Model:
         self.asked.append(request)
         return training_pb2.Model(name="m", version=7)
+
+    def ListAliasMoves(
+        self, request: training_pb2.ListAliasMovesRequest, context: Context
+    ) -> training_pb2.ListAliasMovesResponse:
+        first = not request.page_token
+        move = training_pb2.AliasMove(alias="best", version=0 if first else 7)
+        move.moved_at.FromSeconds(2 if first else 1)
+        return training_pb2.ListAliasMovesResponse(moves=[move], next_page_token="1" if first else "")
+
+    def DownloadModel(
+        self, request: training_pb2.DownloadModelRequest, context: Context
+    ) -> Iterator[training_pb2.DownloadModelResponse]:
+        model = self.GetModel(training_pb2.GetModelRequest(model=request.model), context)
+        yield training_pb2.DownloadModelResponse(
+            header=training_pb2.DownloadModelResponse.Header(model=model, size=len(MODEL))
+        )
+        for at in range(0, len(MODEL), 4):
+            yield training_pb2.DownloadModelResponse(content=MODEL[at : at + 4])
+        if request.model == "m@1":
+            raise errors.Unavailable("SERVICE_UNAVAILABLE", "The service stops.")
+
+    def UploadModel(
+        self, request_iterator: Iterator[training_pb2.UploadModelRequest], context: Context
+    ) -> training_pb2.Model:
+        header, *rest = request_iterator
+        self.asked.append((header.header, b"".join(one.content for one in rest)))
+        if header.header.model == "taken":
+            raise errors.AlreadyExists("MODEL_NAME_TAKEN", "There is a model 'taken'.", "model")
+        return training_pb2.Model(name=header.header.model, version=2)
 
     def DeleteModel(self, request: training_pb2.DeleteModelRequest, context: Context) -> empty_pb2.Empty:
         self.asked.append(request)
@@ -516,6 +547,40 @@ def test_models_get_aliases_and_are_deleted(services: Services, keyprint: Run) -
     assert keyprint("models", "delete", "m").status == 0
     aliased, deleted = services.training.asked
     assert (aliased.model, aliased.alias, deleted.model) == ("m@7", "best", "m")
+
+
+def test_moves_of_aliases_are_listed_newest_first(services: Services, keyprint: Run) -> None:
+    rows = [line.split() for line in keyprint("models", "aliases", "m").out.splitlines() if "best" in line]
+    assert ["deleted" in rows[0], "7" in rows[1]] == [True, True]
+    assert [one["version"] for one in json.loads(keyprint("models", "aliases", "m", "--json").out)] == [0, 7]
+
+
+def test_a_model_is_exported_whole(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    path = tmp_path / "m.keyprint"
+    assert keyprint("models", "export", "m", "--output", str(path)).status == 0
+    assert path.read_bytes() == MODEL
+
+
+@pytest.mark.parametrize(("model", "reason"), [("m@1", "SERVICE_UNAVAILABLE"), ("eve", "MODEL_NOT_FOUND")])
+def test_an_export_that_fails_leaves_no_file(
+    services: Services, keyprint: Run, tmp_path: Path, model: str, reason: str
+) -> None:
+    result = keyprint("models", "export", model, "--output", str(tmp_path / "m.keyprint"))
+    assert result.status == 1
+    assert reason in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_is_imported_from_a_file(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    path = tmp_path / "m.keyprint"
+    path.write_bytes(MODEL)
+    assert keyprint("models", "import", str(path), "--name", "n", "--new-version").out == "n@2 is imported.\n"
+    refused = keyprint("models", "import", str(path), "--name", "taken")
+    assert refused.status == 1
+    assert refused.err.endswith("[MODEL_NAME_TAKEN, model]\n")
+    (first, sent), (second, _) = services.training.asked
+    assert (first.model, first.new_version, sent) == ("n", True, MODEL)
+    assert not second.new_version
 
 
 def test_predictions_are_one_row_per_attempt_in_order(services: Services, keyprint: Run, tmp_path: Path) -> None:

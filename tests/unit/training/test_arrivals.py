@@ -88,7 +88,10 @@ def saying(file: str, **changes: Any) -> Callable[[Path], object]:
         (saying("metrics", attempts=-1), "metrics.json: attempts: Input should be greater"),
         (saying("metrics", log_loss=float("nan")), "metrics.json: NaN is no finite number"),
         (saying("labels", labels=[1]), "labels.json: labels"),
-        (saying("decision", threshold=["high"]), "decision.json: threshold.0: Input should be a valid number"),
+        (
+            saying("decision", verification={"default_far": 0.1, "far": [0.1], "threshold": ["high"]}),
+            "decision.json: verification.threshold.0: Input should be a valid number",
+        ),
         (lambda directory: (directory / "custom_objects.pkl").write_bytes(b""), "it holds 'custom_objects.pkl'"),
         (lambda directory: (directory / package.GRAPH).write_bytes(b"graph"), "its graph does not run"),
         (lambda directory: (directory / "decision.json").unlink(), "decision.json"),

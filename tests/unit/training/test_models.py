@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import pytest
 from sqlalchemy import JSON, String
 
 from keyprint.errors import InvalidArgument, NotFound
+from services.training import models as module
 from services.training.jobs import Asked, Jobs
 from services.training.models import Models
-from services.training.tables import Measured, Model, Sessions, now, open_tables
+from services.training.tables import AliasMove, Measured, Model, Sessions, now, open_tables
 
 
 def add(tables: Sessions, name: str) -> None:
@@ -109,26 +109,22 @@ def test_pages_go_from_the_newest_to_the_oldest(models: Models) -> None:
     assert references(models.page(first[-1].number, 3)) == ["ada@1"]
 
 
-def test_an_alias_never_points_at_what_was_deleted_meanwhile(models: Models, tables: Sessions) -> None:
-    """Each of many callers moves an alias to a version that another deletes at that moment."""
-    numbers = range(4, 24)
-    for _ in numbers:
-        add(tables, "ada")
-    ready = threading.Barrier(2)
+def test_an_alias_never_points_at_what_was_deleted_meanwhile(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody deletes the version after the reference was resolved and before the alias is written."""
+    move, deleting = module._move, threading.Thread(target=models.delete, args=("ada@1",))
 
-    def point() -> None:
-        for version in numbers:
-            ready.wait()
-            with suppress(NotFound):
-                models.set_alias(f"ada@{version}", "champion")
+    def meanwhile(name: str, alias: str, version: int) -> AliasMove:
+        monkeypatch.setattr(module, "_move", move)
+        deleting.start()
+        # It waits for us, or is done by then.
+        deleting.join(0.5)
+        return move(name, alias, version)
 
-    def remove() -> None:
-        for version in numbers:
-            ready.wait()
-            models.delete(f"ada@{version}")
-
-    at_once(point, remove)
-    assert models.aliases().keys() <= {one.reference for one in models.all()}
+    monkeypatch.setattr(module, "_move", meanwhile)
+    models.set_alias("ada@1", "champion")
+    deleting.join()
+    assert models.aliases() == {}
+    assert [one.version for one in models.alias_moves("ada", None, 10)] == [0, 1]
 
 
 def test_two_who_measure_one_model_at_once_both_keep_it(models: Models) -> None:
@@ -136,7 +132,7 @@ def test_two_who_measure_one_model_at_once_both_keep_it(models: Models) -> None:
 
     def keep() -> None:
         for number in range(20):
-            ready.wait()
+            ready.wait(timeout=10)
             models.keep_measured(
                 Measured(model_digest="ada1", holdout_digest=str(number), evaluation={"a": 1}, correct=b"x")
             )
