@@ -10,6 +10,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import asdict
 from typing import IO, cast
@@ -29,12 +30,14 @@ class Process:
 
     def __init__(self, order: Order) -> None:
         """Starts it: spawned and not forked, which neither gRPC nor TensorFlow survives."""
+        # One that is killed leaves what its libraries had written for a moment.
+        self._scratch = tempfile.TemporaryDirectory(prefix="worker-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=_ENVIRONMENT | os.environ,
+            env=_ENVIRONMENT | os.environ | {"TMPDIR": self._scratch.name},
         )
         # Its standard input stays open: the process ends itself when it closes, as it does when we die.
         self._input = cast("IO[str]", self._process.stdin)
@@ -55,6 +58,7 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             self._input.close()
         self._reader.join()
+        self._scratch.cleanup()
 
     def _read(self) -> None:
         # Whatever becomes of this thread, the job hears of an end.

@@ -50,6 +50,7 @@ def test_a_job_is_cancelled_in_two_seconds_and_leaves_nothing(
         assert list(client.list_models()) == []
     home = tmp_path / "training"
     assert list((home / "jobs").iterdir()) == []
+    assert list((home / "temporary").iterdir()) == []
     assert list((home / "models").rglob("*")) == []
 
 
