@@ -38,7 +38,7 @@ format: setup ## Lay the code out
 	ruff check --fix .
 	ruff format .
 
-protos: setup ## Generate keyprint/v1 from protos/
+protos: setup ## Generate inference and keyprint/v1 from protos/
 	scripts/protos.sh
 
 lock: setup ## Pin the newest versions that pyproject.toml allows

@@ -167,6 +167,7 @@ class Server:
         reflection.enable_server_reflection(
             [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME], self.grpc_server
         )
+        self._ready = threading.Event()
         self._stopping = threading.Event()
         try:
             self.port = self.grpc_server.add_insecure_port(listen)
@@ -175,14 +176,21 @@ class Server:
                 "ADDRESS_IN_USE", f"Nothing can listen on {listen}, which is taken or not this machine's.", "listen"
             ) from None
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has started and is not stopping."""
+        return self._ready.is_set()
+
     def start(self) -> None:
         """Starts answering, and says so to health checks."""
         self.grpc_server.start()
         for name in ("", *self._services):
             self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._ready.set()
 
     def stop(self, grace: float) -> None:
         """Turns unready, lets running calls end for `grace` seconds, then stops."""
+        self._ready.clear()
         self._health.enter_graceful_shutdown()
         self.grpc_server.stop(grace).wait()
 

@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 out=${1:-.}
 python -m grpc_tools.protoc --proto_path=protos \
     --python_out="$out" --grpc_python_out="$out" --mypy_out="quiet:$out" --mypy_grpc_out="quiet:$out" \
-    protos/keyprint/v1/*.proto
+    protos/inference/*.proto protos/keyprint/v1/*.proto

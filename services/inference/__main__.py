@@ -6,11 +6,13 @@ import logging
 import threading
 import time
 
+from inference import open_inference_grpc_pb2, open_inference_grpc_pb2_grpc
 from keyprint.channel import channel
 from keyprint.rpc import Server
 from keyprint.settings import InferenceSettings, read, run
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, training_pb2_grpc
 from services.inference.models import Models
+from services.inference.oip import OpenInferenceServicer
 from services.inference.servicer import InferenceServicer
 
 SWEEP_SECONDS = 2.0
@@ -22,7 +24,7 @@ def main() -> None:
     settings = read(InferenceSettings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     home = settings.directory("inference")
-    server = Server(settings.inference_listen, inference_pb2.DESCRIPTOR)
+    server = Server(settings.inference_listen, inference_pb2.DESCRIPTOR, open_inference_grpc_pb2.DESCRIPTOR)
     with channel(settings.ingest_address) as ingest, channel(settings.training_address) as training:
         models = Models(
             training_pb2_grpc.TrainingServiceStub(training), home / "models", settings.inference_models_mib * 2**20
@@ -30,6 +32,9 @@ def main() -> None:
         threading.Thread(target=_sweep, args=(models,), name="sweep", daemon=True).start()
         servicer = InferenceServicer(models, ingest_pb2_grpc.IngestServiceStub(ingest))
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc_server)
+        open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
+            OpenInferenceServicer(models, lambda: server.ready), server.grpc_server
+        )
         server.run(settings.grace_seconds)
 
 

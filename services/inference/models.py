@@ -79,6 +79,29 @@ class Models:
                 engine = self._engines.get(key)
             return engine or self._load(key, model)
 
+    def index(self) -> list[tuple[str, int, bool]]:
+        """Every model that training has: its name, its version, and whether it is in memory.
+
+        Raises:
+            grpc.RpcError: training does not answer.
+        """
+        listed = list(self._all())
+        with self._lock:
+            return [(model.name, model.version, _key(model) in self._engines) for model in listed]
+
+    def unload(self, reference: str) -> None:
+        """Takes a model out of memory; its package stays on disk, and the next call for it loads it again.
+
+        Raises:
+            InvalidArgument: it is no reference.
+            NotFound: there is no such model.
+            Unavailable: training does not answer, and the model was never here.
+        """
+        parse_reference(reference, "model")
+        key = _key(self._resolve(reference))
+        with self._lock:
+            self._engines.pop(key, None)
+
     def sweep(self) -> None:
         """Drops the packages, engines and references of models that training does not have any more; without training,
         none.
