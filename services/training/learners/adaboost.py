@@ -108,7 +108,7 @@ ADABOOST = Learner(
     parameters=(
         Parameter("trees", "Boosting rounds, one tree each.", "integer", 400, 1, 2000),
         Parameter("depth", "Most decisions between a tree's root and a leaf.", "integer", 24, 1, 64),
-        Parameter("features", "Features that each cut chooses from, drawn anew.", "integer", 2, 1, 1000),
+        Parameter("features", "Features that each cut chooses from, drawn anew.", "integer", 3, 1, 1000),
         Parameter("learning_rate", "How much of its weight each tree's vote keeps.", "number", 0.5, 0.01, 2),
     ),
     fit=fit,

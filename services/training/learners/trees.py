@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 _OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
 _IR_VERSION = 10
 
-_PLAIN = ("log_press_to_press", "log_hold", "corrections", "correction_cost")
-"""Channels from which all others follow."""
+_PLAIN = ("log_press_to_press", "log_hold", "flight", "release_to_release", "corrections", "correction_cost")
+"""Channels that say what happened from one key to the next."""
 
 
 def plain_features(examples: Examples) -> Matrix:
     """The examples' features float32[n, F] with only what a tree should cut at; the other columns are 0.
 
-    A cut chooses from a few columns drawn at random, and scikit-learn draws no constant one.  Differences, sums and
-    shares of the same latencies take the places of the latencies themselves in those draws; without them trees named
-    one to two points more attempts right.  Of a set that has none of the plain channels, every column stays.
+    A cut chooses from a few columns drawn at random, and scikit-learn draws no constant one.  Differences, sums over
+    several keys and shares of the same latencies take the places of the latencies themselves in those draws; without
+    them trees named one to two points more attempts right.  Of a set that has none of the plain channels, every column stays.
     """
     features = examples.features(examples.attempts)
     plain = np.isin(examples.channels, _PLAIN)

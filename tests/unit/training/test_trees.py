@@ -19,16 +19,22 @@ TYPED = Aligned(
 )
 
 
+KEPT = tuple(
+    f"{channel}_"
+    for channel in ("log_press_to_press", "log_hold", "flight", "release_to_release", "corrections", "correction_cost")
+)
+
+
 def examples(name: str) -> Examples:
     chosen = feature_set(name)
     return Examples(TYPED, np.arange(6) % 2, 2, lambda some: chosen.compute(some, True), chosen.channels(True))
 
 
-def test_trees_cut_at_latencies_holds_and_corrections_and_not_at_what_follows_from_them() -> None:
+def test_trees_cut_at_what_happened_from_key_to_key_and_not_at_what_follows_from_it() -> None:
     timing = feature_set("timing")
     found, every = plain_features(examples("timing")), timing.compute(TYPED, True)
     names = np.array(timing.columns("abcde", True))
-    kept = [name.startswith(("log_press_to_press_", "log_hold_", "corrections_", "correction_cost_")) for name in names]
+    kept = [name.startswith(KEPT) for name in names]
     np.testing.assert_array_equal(found[:, kept], every[:, kept])
     assert not found[:, np.invert(kept)].any()
     assert every[:, np.invert(kept)].any()
