@@ -32,7 +32,8 @@ def plain_features(examples: Examples) -> Matrix:
 
     A cut chooses from a few columns drawn at random, and scikit-learn draws no constant one.  Differences, sums over
     several keys and shares of the same latencies take the places of the latencies themselves in those draws; without
-    them trees named one to two points more attempts right.  Of a set that has none of the plain channels, every column stays.
+    them trees named one to two points more attempts right.  Of a set that has none of the plain channels, every column
+    stays.
     """
     features = examples.features(examples.attempts)
     plain = np.isin(examples.channels, _PLAIN)
