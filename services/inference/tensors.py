@@ -51,6 +51,9 @@ OUTPUTS = {
 
 _TYPED = {"BYTES": "bytes_contents", "INT64": "int64_contents", "FP64": "fp64_contents"}
 
+_LENGTH = struct.Struct("<I")
+"""What an element of BYTES has before it in raw contents."""
+
 _NOT_OFFERED = ("shared_memory_region", "classification")
 """Parameters of tensors that would change where an answer goes or what it is."""
 
@@ -140,7 +143,7 @@ def _write_numbers(
 
 def _write_texts(answer: protocol.ModelInferResponse, output: Output, texts: list[bytes], raw: bool) -> None:
     if raw:
-        answer.raw_output_contents.append(b"".join(struct.pack("<I", len(text)) + text for text in texts))
+        answer.raw_output_contents.append(b"".join(_LENGTH.pack(len(text)) + text for text in texts))
     else:
         output.contents.bytes_contents.extend(texts)
 
@@ -211,10 +214,10 @@ def _texts(tensor: Input, raw: bytes | None) -> Sequence[bytes]:
     count = math.prod(tensor.shape)
     found: list[bytes] = []
     at = 0
-    while at + 4 <= len(raw):
-        end = at + 4 + int.from_bytes(raw[at : at + 4], "little")
-        found.append(raw[at + 4 : end])
-        at = end
+    while at + _LENGTH.size <= len(raw):
+        begin = at + _LENGTH.size
+        at = begin + _LENGTH.unpack_from(raw, at)[0]
+        found.append(raw[begin:at])
     if at != len(raw) or len(found) != count:
         held = f"{len(found):,}" if at == len(raw) else "no whole number of them"
         raise InvalidArgument(

@@ -154,3 +154,13 @@ def test_answers_are_written_raw() -> None:
     answer = tensors.write(DECIDED, tensors.asked(request), raw=True)
     assert list(answer.raw_output_contents) == [struct.pack("<2d", 0.75, 0.0), packed([b"", b"EMPTY"])]
     assert not any(one.HasField("contents") for one in answer.outputs)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5], ids=["a key", "a length", "an element"])
+def test_raw_texts_that_break_off_are_refused(cut: int) -> None:
+    whole = packed([b"a", b"b"])
+    times = struct.pack("<2q", 1, 2)
+    assert len(tensors.read(raw([1, 2], character=whole, pressed_at=times)).character) == 2
+    with pytest.raises(InvalidArgument) as caught:
+        tensors.read(raw([1, 2], character=whole[:-cut], pressed_at=times))
+    assert (caught.value.reason, caught.value.field) == ("CONTENTS_INVALID", "character")
