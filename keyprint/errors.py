@@ -33,6 +33,10 @@ from keyprint.v1 import attempts_pb2
 DOMAIN = "keyprint"
 """The domain of every ErrorInfo that we send."""
 
+_MESSAGE_BYTES = 1600
+"""Most of a message that is sent, in UTF-8. gRPC sends it twice, escaped and in base64, and drops trailers of more than
+8 KiB: the caller would be told RESOURCE_EXHAUSTED and nothing else."""
+
 
 class KeyprintError(Exception):
     """An error that a stranger may read."""
@@ -126,8 +130,15 @@ def to_rpc_status(error: KeyprintError) -> grpc.Status:
     detail.Pack(info)
     number: int = status_of(error).grpc.value[0]
     return rpc_status.to_status(
-        status_pb2.Status(code=code_pb2.Code.ValueType(number), message=error.message, details=[detail])
+        status_pb2.Status(code=code_pb2.Code.ValueType(number), message=_short(error.message), details=[detail])
     )
+
+
+def _short(message: str) -> str:
+    content = message.encode()
+    if len(content) <= _MESSAGE_BYTES:
+        return message
+    return f"{content[:_MESSAGE_BYTES].decode(errors='ignore')}…"
 
 
 def from_rpc_error(error: grpc.RpcError) -> KeyprintError:

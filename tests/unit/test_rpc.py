@@ -25,6 +25,8 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.Dataset:
         if request.dataset == "missing":
             raise errors.NotFound("DATASET_NOT_FOUND", "There is no dataset 'missing'.", "dataset")
+        if len(request.dataset) > 1000:
+            raise errors.NotFound("DATASET_NOT_FOUND", f"There is no dataset {request.dataset}.", "dataset")
         if request.dataset == "broken":
             raise ZeroDivisionError("a secret of ours")
         return ingest_pb2.Dataset(id=request.dataset)
@@ -75,6 +77,16 @@ def test_a_domain_error_arrives_with_class_reason_field_and_sentence(
     assert isinstance(error, errors.NotFound)
     assert (error.reason, error.field) == ("DATASET_NOT_FOUND", "dataset")
     assert error.message == "There is no dataset 'missing'."
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "語", "🔑"])
+def test_a_message_that_repeats_much_of_a_request_arrives_shortened(
+    ingest: ingest_pb2_grpc.IngestServiceStub, letter: str
+) -> None:
+    error = refusal(ingest, letter * 100_000)
+    assert (type(error), error.reason, error.field) == (errors.NotFound, "DATASET_NOT_FOUND", "dataset")
+    assert error.message.startswith(f"There is no dataset {letter}")
+    assert error.message.endswith(f"{letter}…")
 
 
 def test_an_unforeseen_error_tells_a_stranger_nothing(ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
