@@ -273,6 +273,20 @@ def attempt_ids(keystrokes: Keystrokes) -> list[bytes]:
     return [blake2b(content[begin:end], digest_size=ID_BYTES).digest() for begin, end in pairwise(bounds)]
 
 
+def timing_ids(aligned: Aligned) -> list[bytes]:
+    """A 16-byte digest for each of m attempts at one phrase of when its keys were pressed, to the millisecond.
+
+    Times count from the first press and are rounded to the nearest millisecond, so that times that were recorded in
+    milliseconds have the same digest after any change of less than half of one.  Releases and corrections are left
+    out: a copy keeps its digest without them.
+    """
+    rounded = ((aligned.pressed_at - aligned.pressed_at[:, :1] + 500) // 1000).astype("<i8")
+    content, size = rounded.tobytes(), rounded.itemsize * rounded.shape[1]
+    return [
+        blake2b(content[begin : begin + size], digest_size=ID_BYTES).digest() for begin in range(0, len(content), size)
+    ]
+
+
 def released(keystrokes: Keystrokes, verdicts: Verdicts) -> Flags:
     """bool[n]: the valid attempts that have the release of every key of the phrase."""
     missing = np.zeros(len(verdicts.kept) + 1, np.int64)

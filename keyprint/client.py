@@ -313,13 +313,14 @@ class InferenceClient:
         self._channel.close()
 
     def identify(
-        self, model: str, attempt: attempts_pb2.Attempt, candidates: int = 0
+        self, model: str, attempt: attempts_pb2.Attempt, candidates: int = 0, explain: bool = False
     ) -> inference_pb2.IdentifyResponse:
-        """Who typed this one attempt."""
+        """Who typed this one attempt, and what each key said about the best candidate if `explain`."""
+        request = _request(
+            inference_pb2.IdentifyRequest, model=model, attempt=attempt, candidates=candidates, explain=explain
+        )
         with _told():
-            return self._stub.Identify(
-                _request(inference_pb2.IdentifyRequest, model=model, attempt=attempt, candidates=candidates)
-            )
+            return self._stub.Identify(request)
 
     def predict_dataset(
         self, model: str, dataset: str, keystrokes: bool = False, first_n: int = 0

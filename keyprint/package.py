@@ -31,7 +31,7 @@ from keyprint.typed import Count, Number, Positive, Read, Share, Text, load
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 UNPACKED_BYTES = 2 * 2**30
 """Largest package that is unpacked."""
@@ -123,6 +123,27 @@ class Point:
     accuracy: Share | None
 
 
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+
+@dataclass(frozen=True)
+class Typical:
+    """The usual timing of the attempts that a model was trained on: medians at each of the L keys.
+
+    Attributes:
+        latency_us: from the press before; 0 for the first key.
+        hold_us: from press to release, at least 0; none for a model without release times.
+    """
+
+    latency_us: tuple[Count, ...]
+    hold_us: tuple[Count, ...]
+
+    @cached_property
+    def gap_us(self) -> float:
+        """The mean latency of all keys but the first."""
+        return sum(self.latency_us[1:]) / (len(self.latency_us) - 1)
+
+
 @dataclass(frozen=True)
 class Training:
     """What a model was trained on and how.
@@ -142,6 +163,8 @@ class Training:
         near_ties: hold-out attempts whose order of candidates a rounding may turn.
         curve: of the fit.
         attempt_ids: of the attempts that it saw, calibration included, as 32 hex digits.
+        timing_ids: likewise, of their timing to the millisecond (`keyprint.attempts.timing_ids`).
+        typical: their usual timing.
     """
 
     dataset: Text
@@ -157,7 +180,9 @@ class Training:
     fit_seconds: Positive
     near_ties: Count
     curve: tuple[Point, ...]
-    attempt_ids: tuple[Annotated[str, Field(pattern="^[0-9a-f]{32}$")], ...]
+    attempt_ids: tuple[Digest, ...]
+    timing_ids: tuple[Digest, ...]
+    typical: Typical
 
 
 @dataclass(frozen=True)
@@ -174,6 +199,11 @@ class Package:
     def trained_ids(self) -> frozenset[bytes]:
         """Of the attempts that it saw."""
         return frozenset(map(bytes.fromhex, self.training.attempt_ids))
+
+    @cached_property
+    def trained_timings(self) -> frozenset[bytes]:
+        """Of the timing of the attempts that it saw."""
+        return frozenset(map(bytes.fromhex, self.training.timing_ids))
 
 
 def write(
@@ -205,13 +235,25 @@ def read(directory: Path) -> Package:
         OSError: a file is missing.
         ValueError: a file is of another schema version, or not what it should be; says which and where.
     """
+    inputs = read_file(directory / "features.json", Inputs)
+    training = read_file(directory / "training.json", Training)
+    _check_typical(training.typical, inputs)
     return Package(
         directory=directory,
-        inputs=read_file(directory / "features.json", Inputs),
+        inputs=inputs,
         labels=read_file(directory / "labels.json", Labels).labels,
         decision=read_file(directory / "decision.json", Decision),
-        training=read_file(directory / "training.json", Training),
+        training=training,
     )
+
+
+def _check_typical(typical: Typical, inputs: Inputs) -> None:
+    keys = len(inputs.phrase)
+    expected = {"latency_us": keys, "hold_us": keys if inputs.release_times else 0}
+    for name, count in expected.items():
+        given = len(getattr(typical, name))
+        if given != count:
+            raise ValueError(f"training.json: typical.{name}: there must be {count} of them, and there are {given}")
 
 
 def read_metrics(directory: Path, kind: type[Read]) -> Read:

@@ -13,11 +13,13 @@ ATTEMPTS = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
         pa.field("second_choice", pa.string(), nullable=False),
         pa.field("typed_at", pa.timestamp("us")),
+        pa.field("flags", pa.string(), nullable=False),
     ]
 )
 """One row for every attempt, `attempt` counting from 0.  `predicted_user` is always the best candidate, with its
 calibrated probability from 0 to 1; both are empty and 0 where the attempt is not valid, and `reason` says why.
-`typed_at` is the first press, UTC, null where there is none."""
+`typed_at` is the first press, UTC, null where there is none.
+`flags` says what is odd about a valid attempt, with spaces between: `REPLAY_SUSPECTED`, `SYNTHETIC_SUSPECTED`."""
 
 KEYSTROKES = pa.schema(
     [

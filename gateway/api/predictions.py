@@ -48,6 +48,7 @@ class IdentifyBody(Body):
     attempt: Attempt | None = Field(None, description="The one attempt.")
     attempts: list[Attempt] | None = Field(None, max_length=16_384, description="Many attempts, instead of one.")
     candidates: UInt32 = Field(0, description="Candidates wanted for the one attempt, 1 to 1000; 0 for 5.")
+    explain: bool = Field(False, description="Whether to tell what each key of the one attempt said; of many, not.")
 
 
 class VerifyBody(Body):
@@ -58,7 +59,10 @@ class VerifyBody(Body):
     far: float = Field(
         0.0, description="Share of false claims by the model's users to be accepted, at most 0.5; 0 for its default."
     )
+    explain: bool = Field(False, description="Whether to tell what each key said for and against this user.")
 
+
+_FLAGS = [value.name.removeprefix("FLAG_") for value in inference_pb2.Flag.DESCRIPTOR.values if value.number]
 
 _IDENTIFIED: Responses = {
     200: {
@@ -77,12 +81,13 @@ _IDENTIFIED: Responses = {
                                     "type": "array",
                                     "items": {
                                         "type": "object",
-                                        "required": ["user", "probability", "decision", "reason"],
+                                        "required": ["user", "probability", "decision", "reason", "flags"],
                                         "properties": {
                                             "user": {"type": "string"},
                                             "probability": {"type": "number"},
                                             "decision": {"type": "string"},
                                             "reason": {"type": "string"},
+                                            "flags": {"type": "array", "items": {"type": "string", "enum": _FLAGS}},
                                         },
                                     },
                                 },
@@ -102,9 +107,16 @@ async def identify(services: ServicesOf, name: str, body: IdentifyBody) -> Respo
     if (body.attempt is None) == (body.attempts is None):
         raise InvalidArgument("ATTEMPT_INVALID", 'Give either "attempt" or "attempts".', "attempt")
     if body.attempts is not None:
+        if body.explain:
+            raise InvalidArgument(
+                "EXPLAIN_INVALID", 'Only one attempt at a time can be explained; give "attempt".', "explain"
+            )
         return JSONResponse(await _identify_many(services, name, body.attempts))
     request = inference_pb2.IdentifyRequest(
-        model=name, attempt=attempt_from_source(body.attempt or []), candidates=body.candidates
+        model=name,
+        attempt=attempt_from_source(body.attempt or []),
+        candidates=body.candidates,
+        explain=body.explain,
     )
     return answer(await services.call(services.inference.Identify, request))
 
@@ -123,8 +135,9 @@ async def _identify_many(services: Services, name: str, attempts: list[list[Any]
         request.released_at.extend(attempt.released_at)
     response = await services.call(services.inference.BatchIdentify, request)
     columns = to_dict(response)
-    rows = zip(columns["user"], columns["probability"], columns["decision"], columns["reason"], strict=True)
-    names = ("user", "probability", "decision", "reason")
+    columns["flags"] = [[name for bit, name in enumerate(_FLAGS) if mask >> bit & 1] for mask in columns["flags"]]
+    names = ("user", "probability", "decision", "reason", "flags")
+    rows = zip(*(columns[one] for one in names), strict=True)
     return {"model": columns["model"], "results": [dict(zip(names, row, strict=True)) for row in rows]}
 
 
@@ -132,7 +145,7 @@ async def _identify_many(services: Services, name: str, attempts: list[list[Any]
 async def verify(services: ServicesOf, name: str, body: VerifyBody) -> Response:
     """Decide whether an attempt was typed by the user they claim to be."""
     request = inference_pb2.VerifyRequest(
-        model=name, user=body.user, attempt=attempt_from_source(body.attempt), far=body.far
+        model=name, user=body.user, attempt=attempt_from_source(body.attempt), far=body.far, explain=body.explain
     )
     return answer(await services.call(services.inference.Verify, request))
 

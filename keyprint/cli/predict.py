@@ -27,7 +27,7 @@ from keyprint.cli.console import (
 from keyprint.client import InferenceClient
 from keyprint.errors import FailedPrecondition, InvalidArgument
 from keyprint.jsonform import to_dict
-from keyprint.v1 import ingest_pb2
+from keyprint.v1 import inference_pb2, ingest_pb2
 
 
 class Rows(enum.StrEnum):
@@ -104,6 +104,7 @@ def identify(
     model: Annotated[str, typer.Argument(help="name (its newest version), name@version or name@alias.")],
     file: Annotated[Path, typer.Argument(help="JSON of one attempt in the source format; - for standard input.")],
     candidates: Annotated[int, typer.Option(min=1, max=1000, help="Candidates to tell, best first.")] = 5,
+    explain: Annotated[bool, typer.Option("--explain", help="Tell what each key said about the best one.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say who typed one attempt. An attempt that is not valid is an answer too, with exit status 0."""
@@ -111,7 +112,7 @@ def identify(
 
     attempt = attempt_from_source(_read_attempt(file))
     with inference() as client:
-        answer = client.identify(model, attempt, candidates)
+        answer = client.identify(model, attempt, candidates, explain)
     if as_json:
         print_json(answer)
         return
@@ -124,6 +125,18 @@ def identify(
         for one in answer.candidates:
             add_row(table, one.user, f"{one.probability:.4f}")
         output().print(table)
+    for flag in to_dict(answer)["flags"]:
+        typer.echo(f"Flagged: {flag}")
+    if answer.HasField("explanation"):
+        _print_explanation(answer.explanation)
+
+
+def _print_explanation(explanation: inference_pb2.Explanation) -> None:
+    typer.echo(f"For (+) and against (-) {explanation.user}, in log-odds:")
+    table = Table("key", "latency", "hold")
+    for key in explanation.keys:
+        add_row(table, repr(key.character), f"{key.latency:+.3f}", f"{key.hold:+.3f}")
+    output().print(table)
 
 
 def _read_attempt(file: Path) -> list[dict[str, object]]:

@@ -48,6 +48,106 @@ DECISION_INVALID: Decision.ValueType  # 3
 """The attempt is not valid; the reason says why."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
+class _Flag:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Flag.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FLAG_UNSPECIFIED: _Flag.ValueType  # 0
+    """Never sent."""
+    FLAG_REPLAY_SUSPECTED: _Flag.ValueType  # 1
+    """All keys were pressed when they were in an earlier attempt, to the millisecond, counted from the first press: in one
+    that the model was trained on, or in one of the last 65,536 that this model was asked about, by Identify,
+    BatchIdentify or Verify, in this process since it started; for PredictDataset, in an earlier one of the dataset. So
+    asking again about the same attempt is flagged too. Best effort: processes do not tell each other, and a copy whose
+    times were changed by half a millisecond or more is not found.
+    """
+    FLAG_SYNTHETIC_SUSPECTED: _Flag.ValueType  # 2
+    """No hands type like that: every gap between presses is within 5 % of their mean, or their mean is below 40 ms (or
+    below half of what is usual among the attempts that the model was trained on, where that is less).
+    """
+
+class Flag(_Flag, metaclass=_FlagEnumTypeWrapper):
+    """What is odd about a valid attempt. Flags inform: they change no decision, and what to do about them is the caller's
+    business. Phrases of fewer than 6 keys are never flagged, for chance alone repeats the timing of so few.
+    """
+
+FLAG_UNSPECIFIED: Flag.ValueType  # 0
+"""Never sent."""
+FLAG_REPLAY_SUSPECTED: Flag.ValueType  # 1
+"""All keys were pressed when they were in an earlier attempt, to the millisecond, counted from the first press: in one
+that the model was trained on, or in one of the last 65,536 that this model was asked about, by Identify,
+BatchIdentify or Verify, in this process since it started; for PredictDataset, in an earlier one of the dataset. So
+asking again about the same attempt is flagged too. Best effort: processes do not tell each other, and a copy whose
+times were changed by half a millisecond or more is not found.
+"""
+FLAG_SYNTHETIC_SUSPECTED: Flag.ValueType  # 2
+"""No hands type like that: every gap between presses is within 5 % of their mean, or their mean is below 40 ms (or
+below half of what is usual among the attempts that the model was trained on, where that is less).
+"""
+Global___Flag: _TypeAlias = Flag  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    """What the timing of each key said about a user, by occlusion: one key's timing at a time is replaced by what is usual at
+    that key among the attempts that the model was trained on, and the model is asked again.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Key(_message.Message):
+        """What one key said, in natural log-odds of the user: those of the attempt as it is, less those with this key's timing
+        replaced. Above 0 spoke for the user, below 0 against. They do not add up to the answer, for keys are not judged alone.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        CHARACTER_FIELD_NUMBER: _builtins.int
+        LATENCY_FIELD_NUMBER: _builtins.int
+        HOLD_FIELD_NUMBER: _builtins.int
+        character: _builtins.str
+        """The key."""
+        latency: _builtins.float
+        """From the time since the press before, corrections in between included; for the first key from corrections alone."""
+        hold: _builtins.float
+        """From the time that it was held; 0 where its release is unknown, or the model uses no release times."""
+        def __init__(
+            self,
+            *,
+            character: _builtins.str = ...,
+            latency: _builtins.float = ...,
+            hold: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["character", b"character", "hold", b"hold", "latency", b"latency"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    USER_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    """About whom."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Explanation.Key]:
+        """The keys of the phrase in order."""
+
+    def __init__(
+        self,
+        *,
+        user: _builtins.str = ...,
+        keys: _abc.Iterable[Global___Explanation.Key] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
 @_typing.final
 class IdentifyRequest(_message.Message):
     """One attempt to identify."""
@@ -57,10 +157,13 @@ class IdentifyRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model reference."""
     candidates: _builtins.int
     """Candidates wanted, 1 to 1000; 0 for 5."""
+    explain: _builtins.bool
+    """Whether to explain the best candidate."""
     @_builtins.property
     def attempt(self) -> _attempts_pb2.Attempt:
         """What was typed."""
@@ -71,10 +174,11 @@ class IdentifyRequest(_message.Message):
         model: _builtins.str = ...,
         attempt: _attempts_pb2.Attempt | None = ...,
         candidates: _builtins.int = ...,
+        explain: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "candidates", b"candidates", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "candidates", b"candidates", "explain", b"explain", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -118,6 +222,8 @@ class IdentifyResponse(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     FAR_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model that answered, as name@version."""
     decision: Global___Decision.ValueType
@@ -135,6 +241,14 @@ class IdentifyResponse(_message.Message):
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """Best first; empty when the attempt is not valid."""
 
+    @_builtins.property
+    def flags(self) -> _containers.RepeatedScalarFieldContainer[Global___Flag.ValueType]:
+        """What is odd about the attempt; none when it is not valid."""
+
+    @_builtins.property
+    def explanation(self) -> Global___Explanation:
+        """What spoke for and against the first candidate, where that was asked for and the attempt is valid."""
+
     def __init__(
         self,
         *,
@@ -144,10 +258,12 @@ class IdentifyResponse(_message.Message):
         reason: _builtins.str = ...,
         threshold: _builtins.float = ...,
         far: _builtins.float = ...,
+        flags: _abc.Iterable[Global___Flag.ValueType] | None = ...,
+        explanation: Global___Explanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "decision", b"decision", "far", b"far", "model", b"model", "reason", b"reason", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "decision", b"decision", "explanation", b"explanation", "far", b"far", "flags", b"flags", "model", b"model", "reason", b"reason", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -210,6 +326,7 @@ class BatchIdentifyResponse(_message.Message):
     PROBABILITY_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model that answered, as name@version."""
     @_builtins.property
@@ -228,6 +345,10 @@ class BatchIdentifyResponse(_message.Message):
     def reason(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Why the attempt is not valid; else empty."""
 
+    @_builtins.property
+    def flags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """What is odd about it: the sum of the numbers of its flags, 1 for REPLAY_SUSPECTED and 2 for SYNTHETIC_SUSPECTED."""
+
     def __init__(
         self,
         *,
@@ -236,10 +357,11 @@ class BatchIdentifyResponse(_message.Message):
         probability: _abc.Iterable[_builtins.float] | None = ...,
         decision: _abc.Iterable[Global___Decision.ValueType] | None = ...,
         reason: _abc.Iterable[_builtins.str] | None = ...,
+        flags: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "model", b"model", "probability", b"probability", "reason", b"reason", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "flags", b"flags", "model", b"model", "probability", b"probability", "reason", b"reason", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -255,6 +377,7 @@ class VerifyRequest(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     FAR_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model reference."""
     user: _builtins.str
@@ -264,6 +387,8 @@ class VerifyRequest(_message.Message):
     most 0.5, and at least the smallest that the model's calibration can tell; 0 for the model's default, which is 0.01
     where there were enough attempts to calibrate on.
     """
+    explain: _builtins.bool
+    """Whether to explain the score."""
     @_builtins.property
     def attempt(self) -> _attempts_pb2.Attempt:
         """What was typed."""
@@ -275,10 +400,11 @@ class VerifyRequest(_message.Message):
         user: _builtins.str = ...,
         attempt: _attempts_pb2.Attempt | None = ...,
         far: _builtins.float = ...,
+        explain: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "far", b"far", "model", b"model", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "explain", b"explain", "far", b"far", "model", b"model", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -296,6 +422,8 @@ class VerifyResponse(_message.Message):
     ACCEPTED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     FAR_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model that answered, as name@version."""
     score: _builtins.float
@@ -308,6 +436,14 @@ class VerifyResponse(_message.Message):
     """Why the attempt is not valid; else empty. Such an attempt is never accepted."""
     far: _builtins.float
     """The false accept rate decided at: the one asked for, or the model's default."""
+    @_builtins.property
+    def flags(self) -> _containers.RepeatedScalarFieldContainer[Global___Flag.ValueType]:
+        """What is odd about the attempt; none when it is not valid. They do not change whether it is accepted."""
+
+    @_builtins.property
+    def explanation(self) -> Global___Explanation:
+        """What spoke for and against the claimed user, where that was asked for and the attempt is valid."""
+
     def __init__(
         self,
         *,
@@ -317,10 +453,12 @@ class VerifyResponse(_message.Message):
         accepted: _builtins.bool = ...,
         reason: _builtins.str = ...,
         far: _builtins.float = ...,
+        flags: _abc.Iterable[Global___Flag.ValueType] | None = ...,
+        explanation: Global___Explanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "far", b"far", "model", b"model", "reason", b"reason", "score", b"score", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "explanation", b"explanation", "far", b"far", "flags", b"flags", "model", b"model", "reason", b"reason", "score", b"score", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,9 +12,12 @@ from keyprint import attempts
 from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from services.inference.decide import Decided, decide
 from services.inference.engine import Engine
+from services.inference.flags import Mask, Recent, flag, names
 
 MOST_ROWS = 16_384
 """Rows of one batch."""
+
+_FLAGS = np.array([" ".join(names(mask)) for mask in range(4)])
 
 
 def predict(
@@ -28,11 +31,14 @@ def predict(
         keystrokes: whether a row is a keystroke and not an attempt.
         first_n: rows wanted; 0 for all.
     """
-    table: Callable[[pa.RecordBatch, Decided], pa.RecordBatch] = _keystrokes if keystrokes else _attempts
+    table: Callable[[pa.RecordBatch, Decided, Mask], pa.RecordBatch] = _keystrokes if keystrokes else _attempts
+    # Its own: a dataset is predicted as often as anybody likes, which makes it no replay.
+    recent = Recent()
     left = first_n or None
     sent = False
     for batch in batches:
-        rows = table(batch, decide(engine, engine.answer(attempts.from_batch(batch))))
+        answers = engine.answer(attempts.from_batch(batch))
+        rows = table(batch, decide(engine, answers), flag(engine, answers, recent))
         for begin in range(0, rows.num_rows, MOST_ROWS):
             piece = rows.slice(begin, MOST_ROWS if left is None else min(MOST_ROWS, left))
             yield piece
@@ -45,7 +51,7 @@ def predict(
         yield pa.RecordBatch.from_pylist([], KEYSTROKES if keystrokes else ATTEMPTS)
 
 
-def _attempts(batch: pa.RecordBatch, decided: Decided) -> pa.RecordBatch:
+def _attempts(batch: pa.RecordBatch, decided: Decided, flags: Mask) -> pa.RecordBatch:
     columns = [
         batch.column("attempt"),
         decided.user,
@@ -54,11 +60,12 @@ def _attempts(batch: pa.RecordBatch, decided: Decided) -> pa.RecordBatch:
         decided.reason,
         decided.second,
         batch.column("typed_at").cast(pa.timestamp("us")),
+        _FLAGS[flags],
     ]
     return _batch(columns, ATTEMPTS)
 
 
-def _keystrokes(batch: pa.RecordBatch, decided: Decided) -> pa.RecordBatch:
+def _keystrokes(batch: pa.RecordBatch, decided: Decided, _: Mask) -> pa.RecordBatch:
     character = batch.column("character")
     owner = pc.list_parent_indices(character).to_numpy()
     moment = batch.column("pressed_at").flatten().cast(pa.timestamp("us"))

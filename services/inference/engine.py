@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keyprint import attempts, package
-from keyprint.attempts import Keystrokes, Verdicts
+from keyprint.attempts import Aligned, Keystrokes, Verdicts
 from keyprint.errors import FailedPrecondition
 from keyprint.features import Matrix, feature_set
 from keyprint.graph import Graph
@@ -21,13 +21,18 @@ class Answers:
 
     Attributes:
         verdicts: which are valid, and why the others are not.
-        rows: int64[m], the valid ones.
+        aligned: the valid ones.
         probabilities: float32[m, K], calibrated.
     """
 
     verdicts: Verdicts
-    rows: npt.NDArray[np.int64]
+    aligned: Aligned
     probabilities: Matrix
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """int64[m], which attempts are valid."""
+        return self.aligned.rows
 
 
 class Engine:
@@ -78,8 +83,11 @@ class Engine:
         """Judges n attempts and says of the valid ones who typed them."""
         verdicts = attempts.judge(keystrokes, self.phrase)
         aligned = attempts.align(keystrokes, verdicts, self.phrase)
-        features = self._features.compute(aligned, self.release_times)
-        return Answers(verdicts, aligned.rows, self._graph.run(features))
+        return Answers(verdicts, aligned, self.probabilities(aligned))
+
+    def probabilities(self, aligned: Aligned) -> Matrix:
+        """float32[m, K]: who typed these attempts, calibrated."""
+        return self._graph.run(self._features.compute(aligned, self.release_times))
 
     def check_releases(self, keystrokes: Keystrokes) -> None:
         """Nothing, if there is a release time where the model needs one.

@@ -13,11 +13,14 @@ from keyprint.errors import FailedPrecondition
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from services.inference import decide, requests
 from services.inference.dataset import predict
-from services.inference.engine import Engine
+from services.inference.engine import Answers, Engine
+from services.inference.explain import explain
+from services.inference.flags import Mask, Recent, flag, names
 from services.inference.models import Models
 
 _READABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
 _DECISIONS = {name: inference_pb2.Decision.Value(f"DECISION_{name}") for name in decide.DECISIONS}
+_FLAGS = {mask: [inference_pb2.Flag.Value(f"FLAG_{name}") for name in names(mask)] for mask in range(4)}
 
 
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
@@ -26,6 +29,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     def __init__(self, models: Models, ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
         self._models = models
         self._ingest = ingest
+        self._recent = Recent()
 
     def Identify(  # noqa: N802 - gRPC's name, as are all that follow
         self, request: inference_pb2.IdentifyRequest, context: grpc.ServicerContext
@@ -36,6 +40,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         engine.check_releases(keystrokes)
         answers = engine.answer(keystrokes)
         decided = decide.decide(engine, answers)
+        flags = flag(engine, answers, self._recent)
         return inference_pb2.IdentifyResponse(
             model=engine.reference,
             candidates=[
@@ -46,6 +51,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             reason=decided.reason[0],
             threshold=engine.package.decision.identification.default,
             far=engine.package.decision.identification.default_far,
+            flags=_flags(flags),
+            explanation=_explanation(engine, answers, str(decided.user[0])) if request.explain else None,
         )
 
     def BatchIdentify(  # noqa: N802
@@ -54,13 +61,15 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         keystrokes = requests.batch(request)
         engine = self._models.get(request.model)
         engine.check_releases(keystrokes)
-        decided = decide.decide(engine, engine.answer(keystrokes))
+        answers = engine.answer(keystrokes)
+        decided = decide.decide(engine, answers)
         return inference_pb2.BatchIdentifyResponse(
             model=engine.reference,
             user=decided.user.tolist(),
             probability=decided.probability.tolist(),
             decision=[_DECISIONS[one] for one in decided.decision.tolist()],
             reason=decided.reason.tolist(),
+            flags=flag(engine, answers, self._recent).tolist(),
         )
 
     def Verify(  # noqa: N802
@@ -81,6 +90,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             accepted=not reason and score >= threshold,
             reason=reason,
             far=far,
+            flags=_flags(flag(engine, answers, self._recent)),
+            explanation=_explanation(engine, answers, request.user) if request.explain else None,
         )
 
     def PredictDataset(  # noqa: N802
@@ -101,6 +112,22 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
                 yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
         finally:
             attempts.cancel()
+
+
+def _flags(mask: Mask) -> list[inference_pb2.Flag.ValueType]:
+    """Of one attempt."""
+    return _FLAGS[int(mask[0])]
+
+
+def _explanation(engine: Engine, answers: Answers, user: str) -> inference_pb2.Explanation | None:
+    said = explain(engine, answers, user)
+    if said is None:
+        return None
+    keys = [
+        inference_pb2.Explanation.Key(character=character, latency=latency, hold=hold)
+        for character, latency, hold in zip(engine.phrase, said.latency.tolist(), said.hold.tolist(), strict=True)
+    ]
+    return inference_pb2.Explanation(user=user, keys=keys)
 
 
 def _batches(messages: Iterator[attempts_pb2.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keyprint import package
+from keyprint import attempts, package
 from keyprint.features import feature_set
 from keyprint.graph import Graph
 from keyprint.package import Point, Training
@@ -23,6 +23,7 @@ from services.training.learners import learner
 from services.training.learners.learner import Learner
 from services.training.openset import open_set_of
 from services.training.probe import calibrate
+from services.training.typical import typical
 from services.training.work import Order, Outcome, Progress
 
 
@@ -86,6 +87,8 @@ def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
             near_ties=near_ties,
             curve=tuple(curve),
             attempt_ids=tuple(one.hex() for one in known.ids),
+            timing_ids=tuple(one.hex() for one in attempts.timing_ids(known.attempts)),
+            typical=typical(known.attempts, data.release_times),
         ),
     )
     return Outcome()

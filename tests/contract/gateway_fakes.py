@@ -390,6 +390,11 @@ PREDICTIONS = pa.schema(
 )
 
 
+_EXPLANATION = inference_pb2.Explanation(
+    user="ada", keys=[inference_pb2.Explanation.Key(character="B", latency=0.5, hold=-0.25)]
+)
+
+
 class Inference(inference_pb2_grpc.InferenceServiceServicer):
     """Everything was typed by ada. Dataset "breaks" fails after two batches, "huge" has a hundred."""
 
@@ -406,6 +411,8 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
             candidates=[inference_pb2.Candidate(user="ada", probability=0.75)],
             decision=inference_pb2.DECISION_IDENTIFIED,
             threshold=0.5,
+            flags=[inference_pb2.FLAG_REPLAY_SUSPECTED],
+            explanation=_EXPLANATION if request.explain else None,
         )
 
     def BatchIdentify(  # noqa: N802
@@ -419,6 +426,7 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
             probability=[0.75] * many,
             decision=[inference_pb2.DECISION_UNKNOWN] * many,
             reason=[""] * many,
+            flags=[number % 4 for number in range(many)],
         )
 
     def Verify(self, request: inference_pb2.VerifyRequest, context: Any) -> inference_pb2.VerifyResponse:  # noqa: N802
@@ -428,6 +436,7 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
             threshold=1 - request.far,
             accepted=request.user == "ada",
             far=request.far,
+            explanation=_EXPLANATION if request.explain else None,
         )
 
     def PredictDataset(  # noqa: N802

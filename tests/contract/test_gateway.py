@@ -348,6 +348,21 @@ def test_one_attempt_is_identified(house: House) -> None:
     found = house.http.post("/v1/models/ada:identify", json={"attempt": KEYSTROKES}).json()
     assert found["candidates"] == [{"user": "ada", "probability": 0.75}]
     assert (found["decision"], found["model"]) == ("IDENTIFIED", "ada@1")
+    assert found["flags"] == ["REPLAY_SUSPECTED"]
+    assert "explanation" not in found
+
+
+def test_an_answer_is_explained_on_request(house: House) -> None:
+    expected = {"user": "ada", "keys": [{"character": "B", "latency": 0.5, "hold": -0.25}]}
+    body = {"attempt": KEYSTROKES, "explain": True}
+    assert house.http.post("/v1/models/ada:identify", json=body).json()["explanation"] == expected
+    claim = house.http.post("/v1/models/ada:verify", json=body | {"user": "ada"})
+    assert claim.json()["explanation"] == expected
+
+
+def test_many_attempts_are_not_explained(house: House) -> None:
+    told = house.http.post("/v1/models/ada:identify", json={"attempts": [KEYSTROKES], "explain": True})
+    assert_problem(told, 400, "EXPLAIN_INVALID", "explain")
 
 
 def test_an_empty_attempt_is_an_answer_and_no_error(house: House) -> None:
@@ -358,7 +373,9 @@ def test_an_empty_attempt_is_an_answer_and_no_error(house: House) -> None:
 def test_many_attempts_are_identified_in_their_order(house: House) -> None:
     found = house.http.post("/v1/models/ada:identify", json={"attempts": [KEYSTROKES, [], KEYSTROKES[:1]]}).json()
     assert len(found["results"]) == 3
-    assert found["results"][0] == {"user": "ada", "probability": 0.75, "decision": "UNKNOWN", "reason": ""}
+    expected = {"user": "ada", "probability": 0.75, "decision": "UNKNOWN", "reason": "", "flags": []}
+    assert found["results"][0] == expected
+    assert [one["flags"] for one in found["results"][1:]] == [["REPLAY_SUSPECTED"], ["SYNTHETIC_SUSPECTED"]]
 
 
 def test_a_wrong_keystroke_is_named(house: House) -> None:
@@ -374,7 +391,8 @@ def test_a_wrong_keystroke_is_named(house: House) -> None:
 def test_a_claim_is_verified(house: House) -> None:
     body = {"user": "ada", "attempt": KEYSTROKES, "far": 0.25}
     found = house.http.post("/v1/models/ada:verify", json=body).json()
-    assert found == {"model": "ada@1", "score": 0.75, "threshold": 0.75, "accepted": True, "reason": "", "far": 0.25}
+    told = {"model": "ada@1", "score": 0.75, "threshold": 0.75, "accepted": True, "reason": "", "far": 0.25}
+    assert found == told | {"flags": []}
 
 
 def test_the_first_predictions_come_as_json(house: House) -> None:

@@ -138,6 +138,62 @@ def test_many_attempts_at_once_give_the_same_answers(
     assert list(answer.reason) == table["reason"].to_pylist()
 
 
+def test_an_answer_is_explained_on_request_key_by_key(
+    inference: inference_pb2_grpc.InferenceServiceStub, model: str, typed: list[attempts_pb2.Attempt]
+) -> None:
+    explained, for_the_best = 0, 0.0
+    for attempt in typed[:8]:
+        ask = inference_pb2.IdentifyRequest(model=model, attempt=attempt, explain=True)
+        answer = inference.Identify(ask)
+        assert answer.HasField("explanation") == (not answer.reason)
+        if answer.reason:
+            continue
+        explained += 1
+        said = answer.explanation
+        assert said.user == answer.candidates[0].user
+        assert "".join(key.character for key in said.keys) == DEFAULT_PHRASE
+        for_the_best += sum(key.latency + key.hold for key in said.keys)
+        assert any(key.hold for key in said.keys)
+        claim = inference_pb2.VerifyRequest(model=model, user=said.user, attempt=attempt, explain=True)
+        assert inference.Verify(claim).explanation == said
+        ask.explain = claim.explain = False
+        assert not inference.Identify(ask).HasField("explanation")
+        assert not inference.Verify(claim).HasField("explanation")
+    assert explained
+    # Not of every attempt, for some answers are weak; but of all together.
+    assert for_the_best > 0
+
+
+def test_a_copy_is_flagged_and_decided_as_it_was(
+    inference: inference_pb2_grpc.InferenceServiceStub, keyprint_stack: Stack, model: str, labels: list[str]
+) -> None:
+    document = json.loads((keyprint_stack.files / "test.json").read_text())
+    attempt = attempt_from_source(document["attempts"][0])
+    # Slower by a thousandth, so that no other test has asked about it; a whole millisecond at some key.
+    begins = attempt.pressed_at[0]
+    attempt.pressed_at[:] = [begins + (at - begins) * 1001 // 1000 for at in attempt.pressed_at]
+    ask = inference_pb2.IdentifyRequest(model=model, attempt=attempt)
+    first, second = inference.Identify(ask), inference.Identify(ask)
+    assert (list(first.flags), list(second.flags)) == ([], [inference_pb2.FLAG_REPLAY_SUSPECTED])
+    assert second.decision == first.decision
+    assert second.candidates == first.candidates
+    claim = inference.Verify(inference_pb2.VerifyRequest(model=model, user=labels[0], attempt=attempt))
+    assert list(claim.flags) == [inference_pb2.FLAG_REPLAY_SUSPECTED]
+    assert claim.accepted == (claim.score >= claim.threshold)
+
+
+def test_what_the_model_was_trained_on_is_flagged_and_nobody_else_is(
+    inference: inference_pb2_grpc.InferenceServiceStub, keyprint_stack: Stack, model: str, test_data: str
+) -> None:
+    flags = predict(inference, model, test_data)["flags"].to_pylist()
+    assert set(flags) == {""}
+    trained = predict(inference, model, imported(keyprint_stack, keyprint_stack.source_url)).to_pylist()
+    valid = [row["flags"] for row in trained if not row["reason"]]
+    # A fifth was held out.
+    assert 0.7 < valid.count("REPLAY_SUSPECTED") / len(valid) < 0.9
+    assert set(valid) == {"", "REPLAY_SUSPECTED"}
+
+
 def test_true_claims_score_higher_than_false_ones(
     inference: inference_pb2_grpc.InferenceServiceStub,
     model: str,

@@ -116,6 +116,21 @@ def test_the_id_follows_relative_times_and_not_the_date() -> None:
     assert all(len(one) == attempts.ID_BYTES for one in ids)
 
 
+def test_the_timing_id_follows_presses_to_the_millisecond_and_nothing_else() -> None:
+    def timing_id(characters: list[str], pressed_at: list[int], released_at: list[int] | None = None) -> bytes:
+        typed = attempts.single(characters, pressed_at, released_at or [])
+        (found,) = attempts.timing_ids(attempts.align(typed, attempts.judge(typed, "hi"), "hi"))
+        return found
+
+    first = timing_id(["h", "i"], [0, 100_000])
+    assert first == timing_id(["h", "i"], [7_777, 107_300])
+    assert first == timing_id(["h", "i"], [0, 100_499], [50, 150_000])
+    assert first == timing_id(["h", "x", BACKSPACE, "i"], [0, 10, 20, 99_500])
+    assert first != timing_id(["h", "i"], [0, 100_500])
+    assert first != timing_id(["h", "i"], [0, 99_499])
+    assert len(first) == attempts.ID_BYTES
+
+
 def test_an_empty_last_attempt_has_an_id() -> None:
     assert len(attempts.attempt_ids(batch_of("hi", ""))) == 2
 

@@ -215,7 +215,14 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
             model="m@1",
             decision=inference_pb2.DECISION_IDENTIFIED,
             candidates=[inference_pb2.Candidate(user="ann", probability=0.875)],
+            flags=[inference_pb2.FLAG_SYNTHETIC_SUSPECTED],
+            explanation=_SAID if request.explain else None,
         )
+
+
+_SAID = inference_pb2.Explanation(
+    user="ann", keys=[inference_pb2.Explanation.Key(character=" ", latency=1.25, hold=-0.5)]
+)
 
 
 def _row(number: int, user: str) -> pa.RecordBatch:
@@ -645,11 +652,22 @@ def test_identify_sends_the_attempt_of_a_file(services: Services, keyprint: Run,
     assert result.status == 0
     assert "IDENTIFIED" in result.out
     assert "0.8750" in result.out
+    assert "Flagged: SYNTHETIC_SUSPECTED" in result.out
+    assert "log-odds" not in result.out
     asked = services.inference.asked[0]
     assert asked.candidates == 3
     assert list(asked.attempt.character) == ["h", "i"]
     assert asked.attempt.pressed_at[1] - asked.attempt.pressed_at[0] == 199_999
     assert asked.attempt.released_at[1] == -1
+
+
+def test_identify_tells_what_each_key_said(services: Services, keyprint: Run, tmp_path: Path) -> None:
+    path = tmp_path / "attempt.json"
+    path.write_text(json.dumps(ATTEMPT))
+    result = keyprint("identify", "m", str(path), "--explain")
+    assert services.inference.asked[0].explain
+    assert "For (+) and against (-) ann, in log-odds:" in result.out
+    assert all(text in result.out for text in ("' '", "+1.250", "-0.500"))
 
 
 def test_an_attempt_from_standard_input_that_is_not_valid_is_an_answer(

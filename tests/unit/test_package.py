@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from keyprint import package
-from keyprint.package import Decision, Inputs, Point, Thresholds, Training
+from keyprint.package import Decision, Inputs, Point, Thresholds, Training, Typical
 from keyprint.typed import Share
 
 INPUTS = Inputs("timing", 1, "hi", True)
@@ -31,6 +31,8 @@ TRAINING = Training(
     near_ties=0,
     curve=(Point(1, 0.5, None),),
     attempt_ids=("00" * 16,),
+    timing_ids=("11" * 16,),
+    typical=Typical((0, 120_000), (90_000, 80_000)),
 )
 
 
@@ -54,6 +56,7 @@ def test_a_package_reads_as_it_was_written(written: Path) -> None:
     assert (read.inputs, read.labels, read.decision) == (INPUTS, ("ada", "bob"), DECISION)
     assert read.training == TRAINING
     assert read.trained_ids == {bytes(16)}
+    assert read.trained_timings == {b"\x11" * 16}
     assert package.read_metrics(written, Metrics) == Metrics(1.0, ("ada", "bob"))
 
 
@@ -102,6 +105,14 @@ def changed_verification(**changes: object) -> dict[str, object]:
         ("training", {"libraries": ["numpy"]}, "libraries: Input should be"),
         ("training", {"curve": [{"step": 1}]}, "curve.0.loss: Field required"),
         ("training", {"attempt_ids": ["x"]}, "attempt_ids.0: String should match"),
+        ("training", {"timing_ids": ["x"]}, "timing_ids.0: String should match"),
+        ("training", {"typical": {"latency_us": [0, -1], "hold_us": [1, 1]}}, "typical.latency_us.1: Input "),
+        (
+            "training",
+            {"typical": {"latency_us": [0], "hold_us": [1, 1]}},
+            "typical.latency_us: there must be 2",
+        ),
+        ("training", {"typical": {"latency_us": [0, 1], "hold_us": []}}, "typical.hold_us: there must be 2"),
         ("metrics", {"accuracy": 1.5}, "accuracy: Input should be less than or equal to 1"),
         ("metrics", {"users": "ada"}, "users: Input should be a valid"),
     ],

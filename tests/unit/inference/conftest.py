@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
@@ -40,6 +40,8 @@ TRAINING = package.Training(
     near_ties=0,
     curve=(),
     attempt_ids=(),
+    timing_ids=(),
+    typical=package.Typical((0, *[200_000] * 5), ()),
 )
 
 
@@ -55,6 +57,11 @@ def keystrokes(tempo_ms: float, phrase: str = PHRASE, release_times: bool = Fals
     return attempts.single(list(phrase), pressed, released)
 
 
+def timings(one: attempts.Keystrokes) -> list[bytes]:
+    """The timing ids of valid attempts."""
+    return attempts.timing_ids(attempts.align(one, attempts.judge(one, PHRASE), PHRASE))
+
+
 def join(*several: attempts.Keystrokes) -> attempts.Keystrokes:
     """Several batches as one."""
     lengths = np.concatenate([np.diff(one.offsets) for one in several])
@@ -67,14 +74,28 @@ def join(*several: attempts.Keystrokes) -> attempts.Keystrokes:
     )
 
 
-def write_package(directory: Path, release_times: bool = False, version: int = 1) -> Path:
-    """A package whose graph is right: probabilities fall with the distance from each person's log tempo."""
+def write_package(
+    directory: Path,
+    release_times: bool = False,
+    version: int = 1,
+    seen: Sequence[attempts.Keystrokes] = (),
+    looks_at: str = "log_press_to_press_1",
+) -> Path:
+    """A package whose graph is right: probabilities fall with the distance from each person's log tempo.
+
+    Args:
+        directory: to be made.
+        release_times: whether the model needs them.
+        version: of the feature set.
+        seen: attempts that it is said to be trained on.
+        looks_at: the one column that the graph looks at.
+    """
     directory.mkdir(parents=True)
     columns = features.feature_set("timing").columns(PHRASE, release_times)
     # -(x - c)² = 2xc - c² - x², and what is the same for all drops out of the softmax.
     centres = np.log(np.array(TEMPO_MS, np.float64))
     weights = np.zeros((len(columns), len(LABELS)), np.float32)
-    weights[columns.index("log_press_to_press_1")] = 2 * centres * 10
+    weights[columns.index(looks_at)] = 2 * centres * 10
     graph = helper.make_graph(
         [
             helper.make_node("MatMul", [package.INPUT, "weights"], ["product"]),
@@ -100,7 +121,11 @@ def write_package(directory: Path, release_times: bool = False, version: int = 1
             identification=package.Thresholds(0.02, (0.02, 0.1), (0.7, 0.4)),
         ),
         _Nothing(),
-        TRAINING,
+        replace(
+            TRAINING,
+            timing_ids=tuple(timing.hex() for one in seen for timing in timings(one)),
+            typical=package.Typical((0, *[200_000] * 5), (100_000,) * len(PHRASE) if release_times else ()),
+        ),
     )
     return directory
 

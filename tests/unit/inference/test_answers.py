@@ -132,6 +132,18 @@ def test_every_attempt_of_a_dataset_gets_a_row_in_order(engine: Engine) -> None:
     assert [row["decision"] for row in rows] == ["IDENTIFIED", "INVALID", "IDENTIFIED", "INVALID"]
     assert [row["reason"] for row in rows] == ["", "PHRASE_MISMATCH", "", "EMPTY"]
     assert [row["typed_at"] is None for row in rows] == [False, False, False, True]
+    assert [row["flags"] for row in rows] == ["SYNTHETIC_SUSPECTED", "", "SYNTHETIC_SUSPECTED", ""]
+
+
+def test_a_copy_within_a_dataset_is_flagged_and_predicting_it_again_flags_nothing_more(engine: Engine) -> None:
+    batches = [batch(keystrokes(80)), batch(keystrokes(90), keystrokes(80), first=1)]
+    for _ in range(2):
+        rows = pa.Table.from_batches(dataset.predict(engine, batches, keystrokes=False, first_n=0)).to_pylist()
+        assert [row["flags"] for row in rows] == [
+            "SYNTHETIC_SUSPECTED",
+            "SYNTHETIC_SUSPECTED",
+            "REPLAY_SUSPECTED SYNTHETIC_SUSPECTED",
+        ]
 
 
 def test_every_keystroke_of_a_dataset_gets_a_row(engine: Engine) -> None:
