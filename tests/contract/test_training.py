@@ -21,7 +21,7 @@ from tests.conftest import Stack
 
 pytestmark = pytest.mark.timeout(300)
 
-QUICK = {"adaboost": {"trees": 8, "depth": 4}, "lstm": {"epochs": 15, "units": 16}}
+QUICK = {"adaboost": {"trees": 100, "depth": 4}, "lstm": {"epochs": 15, "units": 16}}
 
 
 @pytest.fixture(scope="module")

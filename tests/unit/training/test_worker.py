@@ -16,11 +16,16 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limi
 
 _TREES = """
 import sklearn.ensemble, skops.io
+
+ROOM = 100 * 2**20
 """
 
 _NET = """
 import dataclasses, tensorflow
 from services.training import learners
+
+# Its threads take gigabytes of addresses before the first tensor.
+ROOM = 8 * 2**30
 
 large = dataclasses.replace(learners.LEARNERS["lstm"], fit=lambda *_: tensorflow.zeros((2**32,)))
 learners.LEARNERS["lstm"] = large
@@ -34,13 +39,13 @@ from tests.unit.training.test_trainer import typing
 
 def read(order, tell):
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 100 * 2**20,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (used + ROOM,) * 2)
     return typing(tuple(f"user{number}" for number in range(40)), each=10)
 
 worker._read = read
 worker.main()
 """
-"""A process that trains, with 100 MiB to do so once it has imported what it needs and read its dataset."""
+"""A process that trains, with so much room to do so once it has imported what it needs and read its dataset."""
 
 
 def test_trees_that_outgrow_a_real_limit_fail_in_words() -> None:
