@@ -31,8 +31,8 @@ from services.ingest.duplicates import find_duplicates
 from services.ingest.parse import parse_document
 from services.training.dataset import Trainable, select
 from services.training.evaluate import Evaluation
+from services.training.fit import Fit, Span
 from services.training.learners import LEARNERS, learner
-from services.training.learners.learner import Examples
 from services.training.trainer import train
 from services.training.work import Order
 
@@ -105,32 +105,23 @@ def validation_row(wanted: argparse.Namespace, name: str, release_times: bool) -
     data = data.only(~data.held_out(wanted.holdout, "late", wanted.seed))
     params = learner(name).check(read_params(wanted.param))
     began = time.process_time()
-    found = [_accuracy(data, begins, name, params, wanted.seed) for begins in WINDOWS]
+    found = [_accuracy(wanted, data, begins, name, params) for begins in WINDOWS]
     seconds = (time.process_time() - began) / len(WINDOWS)
     times, changed = "with releases" if release_times else "presses only", ", ".join(wanted.param) or "defaults"
     each = ", ".join(f"{one:.1%}" for one in found)
     return f"| {name} | {times} | {changed} | {each} | {np.mean(found):.1%} | {seconds:.0f} s of one core |"
 
 
-def _accuracy(data: Trainable, begins: float, name: str, params: dict[str, float], seed: int) -> float:
+def _accuracy(wanted: argparse.Namespace, data: Trainable, begins: float, name: str, params: dict[str, float]) -> float:
     until = begins + WINDOW
-    data = data.only(~data.held_out(1 - until, "late", seed)) if until < 1 else data
-    judged = data.held_out(WINDOW / until, "late", seed)
-    timing = feature_set("timing")
+    data = data.only(~data.held_out(1 - until, "late", wanted.seed)) if until < 1 else data
+    judged = data.held_out(WINDOW / until, "late", wanted.seed)
     _, truth = np.unique(data.users, return_inverse=True)
-    fitted = learner(name).fit(
-        Examples(
-            attempts=select(data.attempts, ~judged),
-            labels=truth[~judged],
-            users=int(truth.max()) + 1,
-            features=lambda attempts: timing.compute(attempts, data.release_times),
-            channels=timing.channels(data.release_times),
-        ),
-        params,
-        seed,
-        lambda step: None,
-    )
-    logits = fitted.logits(timing.compute(select(data.attempts, judged), data.release_times))
+    order = Order("", "", "", name, params, wanted.holdout, "late", "timing", wanted.seed)
+    timing, users = feature_set(order.features), int(truth.max()) + 1
+    fit = Fit(learner(name), order, timing, data.release_times, users, lambda told: None)
+    fitted = fit(data.only(~judged), truth[~judged], Span("fitting", 0.0, 1.0))
+    logits = fit.logits(fitted, timing.compute(select(data.attempts, judged), data.release_times))
     return float((logits.argmax(axis=1) == truth[judged]).mean())
 
 

@@ -22,13 +22,6 @@ Upload = Callable[..., Dataset]
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    opened = Catalogue(f"sqlite:///{tmp_path / 'catalogue.db'}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
