@@ -16,6 +16,7 @@ from gateway.api.parts import PROBLEM
 from gateway.guard import Guard, allowed_hosts
 from gateway.rpc import Services
 from gateway.schemas import schemas
+from keyprint.problems import Problem
 from keyprint.settings import GatewaySettings
 
 DESCRIPTION = """\
@@ -70,6 +71,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         components = document["components"]["schemas"]
         components.update(schemas(*messages))
         components["UploadForm"] = datasets.UploadForm.model_json_schema()
-        components["Problem"] = problems.Problem.model_json_schema()
+        components["Problem"] = Problem.model_json_schema()
         app.openapi_schema = document
     return app.openapi_schema

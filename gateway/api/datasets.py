@@ -12,20 +12,18 @@ from starlette.requests import ClientDisconnect
 
 from gateway.api.parts import (
     EVENTS,
-    Body,
     FirstN,
     PageSize,
     PageToken,
     ServicesOf,
-    Text,
-    UInt32,
     answer,
     answers,
     event_stream,
 )
 from gateway.multipart import FormField, Part, parts
-from gateway.problems import of_validation
 from keyprint.errors import Cancelled, InvalidArgument, KeyprintError
+from keyprint.forms import Body, Text, UInt32
+from keyprint.problems import of_validation
 from keyprint.v1 import ingest_pb2
 
 router = APIRouter(tags=["datasets"])

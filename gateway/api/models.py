@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from gateway.api.parts import Body, PageSize, PageToken, ServicesOf, UInt32, answer, answers
+from gateway.api.parts import PageSize, PageToken, ServicesOf, answer, answers
+from keyprint.forms import Body, UInt32
 from keyprint.v1 import training_pb2
 
 router = APIRouter(tags=["models"])

@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
 from google.protobuf.message import Message
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from gateway.problems import MEDIA_TYPE, Problem, document_of
 from gateway.rpc import Services, begun
 from keyprint.errors import KeyprintError
+from keyprint.forms import UInt32
 from keyprint.jsonform import to_dict
+from keyprint.problems import MEDIA_TYPE, Problem, document_of
 from keyprint.v1 import attempts_pb2
 
 PING_SECONDS = 15
@@ -31,29 +32,11 @@ def services_of(request: Request) -> Services:
 ServicesOf = Annotated[Services, Depends(services_of)]
 
 
-class Body(BaseModel):
-    """A request's body; a field that is not known is an error and no silent loss."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-def _encodable(text: str) -> str:
-    """JSON can write half of a surrogate pair, which is no text and cannot be sent on."""
-    text.encode()
-    return text
-
-
-Text = Annotated[str, AfterValidator(_encodable)]
-
-
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
-
-UInt32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
-"""Fits the proto's uint32; the service knows the range that makes sense."""
 
 SplitName = Annotated[Literal["late", "random"], BeforeValidator(_lower)]
 

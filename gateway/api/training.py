@@ -10,19 +10,17 @@ from sse_starlette import EventSourceResponse
 
 from gateway.api.parts import (
     EVENTS,
-    Body,
     IdempotencyKey,
     PageSize,
     PageToken,
     ServicesOf,
     SplitName,
-    Text,
-    UInt32,
     answer,
     answers,
     event_stream,
     split_value,
 )
+from keyprint.forms import Body, Text, UInt32
 from keyprint.v1 import training_pb2
 
 router = APIRouter(tags=["training"])

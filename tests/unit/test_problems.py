@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.problems import of_validation
+from keyprint.problems import of_validation
 
 
 @pytest.mark.parametrize(
