@@ -24,6 +24,7 @@ from keyprint.v1 import (
 )
 
 _PIECE_BYTES = 2**20
+_USERS_PAGE = 1000
 
 Request = TypeVar("Request", bound=Message)
 Sent = TypeVar("Sent")
@@ -152,6 +153,19 @@ class IngestClient:
             token = page.next_page_token
             more = bool(token)
 
+    def list_users(self, dataset: str) -> Iterator[ingest_pb2.UserStatistics]:
+        """The users of a dataset with their counts, in its order, page by page as they are taken."""
+        token, more = "", True
+        while more:
+            with _told():
+                request = _request(
+                    ingest_pb2.ListUsersRequest, dataset=dataset, page_size=_USERS_PAGE, page_token=token
+                )
+                page = self._stub.ListUsers(request)
+            yield from page.users
+            token = page.next_page_token
+            more = bool(token)
+
     def watch_dataset(self, dataset: str) -> Iterator[ingest_pb2.Dataset]:
         """The dataset now, and again whenever it changes, until its import has ended."""
         with _told():
@@ -167,10 +181,10 @@ class IngestClient:
         with _told():
             self._stub.DeleteDataset(_request(ingest_pb2.DeleteDatasetRequest, dataset=dataset))
 
-    def summarize_dataset(self, dataset: str) -> ingest_pb2.DatasetSummary:
-        """Days, speed, corrections and the profile along the phrase, in all and by user."""
+    def summarize_dataset(self, dataset: str, user: str = "") -> ingest_pb2.DatasetSummary:
+        """Attempts over time, speed, corrections and the profile along the phrase, of all and of one `user`."""
         with _told():
-            return self._stub.SummarizeDataset(_request(ingest_pb2.SummarizeDatasetRequest, dataset=dataset))
+            return self._stub.SummarizeDataset(_request(ingest_pb2.SummarizeDatasetRequest, dataset=dataset, user=user))
 
     def list_records(self, dataset: str, first_n: int) -> list[ingest_pb2.Record]:
         """The first rows of the keystroke table, at most 1000."""

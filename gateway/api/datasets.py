@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response, UploadFile
+from fastapi import APIRouter, Query, Request, Response, UploadFile
 from google.protobuf.empty_pb2 import Empty
 from pydantic import Field, ValidationError
 from sse_starlette import EventSourceResponse
@@ -28,9 +29,12 @@ from keyprint.v1 import ingest_pb2
 
 router = APIRouter(tags=["datasets"])
 
+User = Annotated[Text, Query(description="Label of a user to summarize too; empty for nobody.")]
+
 MESSAGES = (
     ingest_pb2.Dataset,
     ingest_pb2.ListDatasetsResponse,
+    ingest_pb2.ListUsersResponse,
     ingest_pb2.ListRecordsResponse,
     ingest_pb2.DatasetSummary,
 )
@@ -156,7 +160,7 @@ def _accepted(dataset: ingest_pb2.Dataset) -> Response:
 
 @router.get("/v1/datasets", responses=answers(ingest_pb2.ListDatasetsResponse, "A page, newest first."))
 async def list_datasets(services: ServicesOf, page_size: PageSize = 0, page_token: PageToken = "") -> Response:
-    """List datasets, without their users."""
+    """List datasets. A page holds fewer than `page_size` where one answer cannot hold them."""
     request = ingest_pb2.ListDatasetsRequest(page_size=page_size, page_token=page_token)
     return answer(await services.call(services.ingest.ListDatasets, request))
 
@@ -165,6 +169,17 @@ async def list_datasets(services: ServicesOf, page_size: PageSize = 0, page_toke
 async def get_dataset(services: ServicesOf, dataset: str) -> Response:
     """Get one dataset."""
     return answer(await services.call(services.ingest.GetDataset, ingest_pb2.GetDatasetRequest(dataset=dataset)))
+
+
+@router.get(
+    "/v1/datasets/{dataset}/users", responses=answers(ingest_pb2.ListUsersResponse, "A page, in dataset order.")
+)
+async def list_users(
+    services: ServicesOf, dataset: str, page_size: PageSize = 0, page_token: PageToken = ""
+) -> Response:
+    """List who typed, with their attempts by validity, and whether models learn them."""
+    request = ingest_pb2.ListUsersRequest(dataset=dataset, page_size=page_size, page_token=page_token)
+    return answer(await services.call(services.ingest.ListUsers, request))
 
 
 @router.delete("/v1/datasets/{dataset}", status_code=204)
@@ -199,7 +214,7 @@ async def list_records(
 
 
 @router.get("/v1/datasets/{dataset}/summary", responses=answers(ingest_pb2.DatasetSummary, "What charts show."))
-async def summarize_dataset(services: ServicesOf, dataset: str) -> Response:
-    """Summarize a dataset: speed, corrections, and how the phrase is typed, in all and by user."""
-    request = ingest_pb2.SummarizeDatasetRequest(dataset=dataset)
+async def summarize_dataset(services: ServicesOf, dataset: str, user: User = "") -> Response:
+    """Summarize a dataset: attempts over time, speed, corrections and how the phrase is typed, of all and of a user."""
+    request = ingest_pb2.SummarizeDatasetRequest(dataset=dataset, user=user)
     return answer(await services.call(services.ingest.SummarizeDataset, request))

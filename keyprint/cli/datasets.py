@@ -7,6 +7,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,9 @@ from keyprint.v1 import ingest_pb2
 app = typer.Typer(no_args_is_help=True, help="Import typing data and look at it.")
 
 Id = Annotated[str, typer.Argument(help="Dataset id.")]
+
+_FIRST_USERS = 20
+"""Users shown of a dataset that was made."""
 
 _NAME_LENGTH = 200
 """Characters shown of a name that a document gives."""
@@ -46,7 +50,10 @@ def create(
     """Import typing data. Exits with 1 if nothing usable came of it; an INCOMPLETE dataset is usable and says why."""
     with ingest() as client:
         dataset = follow(client, _begin(client, sources, phrase, min_attempts, refresh, base))
-    _print_dataset(dataset, as_json)
+        if as_json:
+            print_json(dataset)
+        else:
+            _print_dataset(client, dataset, _FIRST_USERS)
     if dataset.state not in USABLE:
         raise typer.Exit(1)
 
@@ -148,10 +155,19 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def show(dataset: Id, as_json: AsJson = False) -> None:
+def show(
+    dataset: Id,
+    first_n: Annotated[int | None, typer.Option(min=1, help="Users to show; all of them if not given.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """One dataset with its counts, and those of each user."""
     with ingest() as client:
-        _print_dataset(client.get_dataset(dataset), as_json)
+        found = client.get_dataset(dataset)
+        if as_json:
+            users = [to_dict(one) for one in islice(client.list_users(dataset), first_n)]
+            print_json(to_dict(found) | {"user_statistics": users})
+        else:
+            _print_dataset(client, found, first_n)
 
 
 @app.command()
@@ -192,10 +208,8 @@ def delete(dataset: Id) -> None:
         client.delete_dataset(dataset)
 
 
-def _print_dataset(dataset: ingest_pb2.Dataset, as_json: bool) -> None:
-    if as_json:
-        print_json(to_dict(dataset))
-        return
+def _print_dataset(client: IngestClient, dataset: ingest_pb2.Dataset, first_n: int | None) -> None:
+    """Prints a dataset and its first users, or all of them."""
     table = Table(show_header=False)
     rows = {
         "id": dataset.id,
@@ -213,13 +227,16 @@ def _print_dataset(dataset: ingest_pb2.Dataset, as_json: bool) -> None:
         if value:
             add_row(table, name, value)
     output().print(table)
-    if dataset.user_statistics:
-        output().print(_users(dataset))
+    if dataset.users:
+        users = _users(dataset, islice(client.list_users(dataset.id), first_n))
+        output().print(users)
+        if first_n and (left := dataset.users - users.row_count) > 0:
+            typer.echo(f"{left:,} more of {dataset.users:,}; `keyprint datasets show {dataset.id}` shows all.")
 
 
-def _users(dataset: ingest_pb2.Dataset) -> Table:
+def _users(dataset: ingest_pb2.Dataset, users: Iterator[ingest_pb2.UserStatistics]) -> Table:
     table = Table("user", "attempts", "valid", "copies", "not valid", "warnings", "enrolled")
-    for one in dataset.user_statistics:
+    for one in users:
         counts = (f"{count:,}" for count in (one.attempts, one.valid_attempts, one.duplicate_attempts))
         reasons = (_counts(dict(one.invalid)), _counts(dict(one.warnings)))
         add_row(table, one.user, *counts, *reasons, _enrolment(one, dataset))

@@ -24,7 +24,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Dataset(_message.Message):
-    """An immutable snapshot of what one source held."""
+    """An immutable snapshot of what one source held. Its size does not grow with the data; ListUsers tells what is of each
+    user.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -120,7 +122,7 @@ class Dataset(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     USERS_FIELD_NUMBER: _builtins.int
     ENROLLED_USERS_FIELD_NUMBER: _builtins.int
-    USER_STATISTICS_FIELD_NUMBER: _builtins.int
+    FEWEST_TRAINABLE_ATTEMPTS_FIELD_NUMBER: _builtins.int
     LABELLED_FIELD_NUMBER: _builtins.int
     RELEASE_TIMES_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
@@ -129,6 +131,7 @@ class Dataset(_message.Message):
     FINISHED_AT_FIELD_NUMBER: _builtins.int
     DOWNLOADED_KIB_FIELD_NUMBER: _builtins.int
     CURRENT_DOCUMENT_FIELD_NUMBER: _builtins.int
+    MOST_TRAINABLE_ATTEMPTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name of this dataset in every other call, like "ds_3f9c0a1b2c4d"."""
     state: Global___Dataset.State.ValueType
@@ -151,6 +154,8 @@ class Dataset(_message.Message):
     """Users found so far; 0 in an unlabelled dataset."""
     enrolled_users: _builtins.int
     """Users with at least min_attempts valid, non-duplicate attempts."""
+    fewest_trainable_attempts: _builtins.int
+    """Valid, non-duplicate attempts of the enrolled user who has the fewest of them; 0 if nobody is enrolled."""
     labelled: _builtins.bool
     """Whether the documents say who typed. An unlabelled dataset can be predicted but not trained on."""
     release_times: _builtins.bool
@@ -161,6 +166,8 @@ class Dataset(_message.Message):
     """Bytes received for this dataset so far, in KiB, after decompression; 0 when all came from the cache."""
     current_document: _builtins.str
     """The document being read now: its URL, credentials removed, or the name that it was sent by; empty when none is."""
+    most_trainable_attempts: _builtins.int
+    """Valid, non-duplicate attempts of the enrolled user who has the most of them; 0 if nobody is enrolled."""
     @_builtins.property
     def invalid(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Attempts that are not valid: reason to count."""
@@ -168,10 +175,6 @@ class Dataset(_message.Message):
     @_builtins.property
     def warnings(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Oddities that leave an attempt valid: NEGATIVE_HOLD, LONG_PAUSE; warning to count of attempts."""
-
-    @_builtins.property
-    def user_statistics(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserStatistics]:
-        """The same counts user by user, in dataset order; left out by ListDatasets."""
 
     @_builtins.property
     def error(self) -> _attempts_pb2.Error:
@@ -201,7 +204,7 @@ class Dataset(_message.Message):
         warnings: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         users: _builtins.int = ...,
         enrolled_users: _builtins.int = ...,
-        user_statistics: _abc.Iterable[Global___UserStatistics] | None = ...,
+        fewest_trainable_attempts: _builtins.int = ...,
         labelled: _builtins.bool = ...,
         release_times: _builtins.bool = ...,
         fingerprint: _builtins.str = ...,
@@ -210,10 +213,11 @@ class Dataset(_message.Message):
         finished_at: _timestamp_pb2.Timestamp | None = ...,
         downloaded_kib: _builtins.int = ...,
         current_document: _builtins.str = ...,
+        most_trainable_attempts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "error", b"error", "finished_at", b"finished_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "created_at", b"created_at", "current_document", b"current_document", "documents", b"documents", "downloaded_kib", b"downloaded_kib", "duplicate_attempts", b"duplicate_attempts", "enrolled_users", b"enrolled_users", "error", b"error", "fingerprint", b"fingerprint", "finished_at", b"finished_at", "id", b"id", "invalid", b"invalid", "labelled", b"labelled", "min_attempts", b"min_attempts", "phrase", b"phrase", "release_times", b"release_times", "source_url", b"source_url", "state", b"state", "user_statistics", b"user_statistics", "users", b"users", "valid_attempts", b"valid_attempts", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "created_at", b"created_at", "current_document", b"current_document", "documents", b"documents", "downloaded_kib", b"downloaded_kib", "duplicate_attempts", b"duplicate_attempts", "enrolled_users", b"enrolled_users", "error", b"error", "fewest_trainable_attempts", b"fewest_trainable_attempts", "fingerprint", b"fingerprint", "finished_at", b"finished_at", "id", b"id", "invalid", b"invalid", "labelled", b"labelled", "min_attempts", b"min_attempts", "most_trainable_attempts", b"most_trainable_attempts", "phrase", b"phrase", "release_times", b"release_times", "source_url", b"source_url", "state", b"state", "users", b"users", "valid_attempts", b"valid_attempts", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -497,7 +501,7 @@ class ListDatasetsResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def datasets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dataset]:
-        """Newest first, without user_statistics."""
+        """Newest first; fewer than page_size where one answer cannot hold them."""
 
     def __init__(
         self,
@@ -512,6 +516,64 @@ class ListDatasetsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListDatasetsResponse: _TypeAlias = ListDatasetsResponse  # noqa: Y015
+
+@_typing.final
+class ListUsersRequest(_message.Message):
+    """A page of a dataset's users."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """Dataset id."""
+    page_size: _builtins.int
+    """1 to 1000; 0 for 100."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUsersRequest: _TypeAlias = ListUsersRequest  # noqa: Y015
+
+@_typing.final
+class ListUsersResponse(_message.Message):
+    """A page of a dataset's users."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserStatistics]:
+        """In dataset order."""
+
+    def __init__(
+        self,
+        *,
+        users: _abc.Iterable[Global___UserStatistics] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListUsersResponse: _TypeAlias = ListUsersResponse  # noqa: Y015
 
 @_typing.final
 class DeleteDatasetRequest(_message.Message):
@@ -747,16 +809,20 @@ class SummarizeDatasetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DATASET_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Dataset id."""
+    user: _builtins.str
+    """The label of a user who is to be summarized too; empty for nobody."""
     def __init__(
         self,
         *,
         dataset: _builtins.str = ...,
+        user: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -771,7 +837,8 @@ class DatasetSummary(_message.Message):
     DATASET_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
     EVERYONE_FIELD_NUMBER: _builtins.int
-    USERS_FIELD_NUMBER: _builtins.int
+    PERIODS_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Dataset id."""
     @_builtins.property
@@ -783,8 +850,14 @@ class DatasetSummary(_message.Message):
         """All valid attempts together."""
 
     @_builtins.property
-    def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserSummary]:
-        """Each user's own, in dataset order; at most the 1000 users with the most valid attempts."""
+    def periods(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeriodCount]:
+        """All attempts over time, in order: at most 100 periods. Each is one calendar day, UTC, where these are enough; all
+        are of the same number of days otherwise, from the first day on. Those without attempts are left out.
+        """
+
+    @_builtins.property
+    def user(self) -> Global___UserSummary:
+        """The user who was asked for; absent if nobody was."""
 
     def __init__(
         self,
@@ -792,11 +865,12 @@ class DatasetSummary(_message.Message):
         dataset: _builtins.str = ...,
         keys: _abc.Iterable[_builtins.str] | None = ...,
         everyone: Global___TypingProfile | None = ...,
-        users: _abc.Iterable[Global___UserSummary] | None = ...,
+        periods: _abc.Iterable[Global___PeriodCount] | None = ...,
+        user: Global___UserSummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["everyone", b"everyone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["everyone", b"everyone", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "everyone", b"everyone", "keys", b"keys", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "everyone", b"everyone", "keys", b"keys", "periods", b"periods", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -809,13 +883,13 @@ class UserSummary(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_FIELD_NUMBER: _builtins.int
-    DAYS_FIELD_NUMBER: _builtins.int
+    PERIODS_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     user: _builtins.str
-    """The label; empty when unlabelled."""
+    """The label."""
     @_builtins.property
-    def days(self) -> _containers.RepeatedCompositeFieldContainer[Global___DayCount]:
-        """Attempts per calendar day, UTC, in order of day."""
+    def periods(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeriodCount]:
+        """This user's attempts over time, likewise."""
 
     @_builtins.property
     def profile(self) -> Global___TypingProfile:
@@ -825,42 +899,46 @@ class UserSummary(_message.Message):
         self,
         *,
         user: _builtins.str = ...,
-        days: _abc.Iterable[Global___DayCount] | None = ...,
+        periods: _abc.Iterable[Global___PeriodCount] | None = ...,
         profile: Global___TypingProfile | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "profile", b"profile", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["periods", b"periods", "profile", b"profile", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UserSummary: _TypeAlias = UserSummary  # noqa: Y015
 
 @_typing.final
-class DayCount(_message.Message):
-    """Attempts on one day."""
+class PeriodCount(_message.Message):
+    """Attempts in one period."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    DAY_FIELD_NUMBER: _builtins.int
+    FIRST_DAY_FIELD_NUMBER: _builtins.int
+    LAST_DAY_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
-    day: _builtins.str
+    first_day: _builtins.str
     """"2019-06-30"."""
+    last_day: _builtins.str
+    """The same where the period is one day; it belongs to the period."""
     attempts: _builtins.int
     """Attempts, valid or not."""
     def __init__(
         self,
         *,
-        day: _builtins.str = ...,
+        first_day: _builtins.str = ...,
+        last_day: _builtins.str = ...,
         attempts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "day", b"day"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "first_day", b"first_day", "last_day", b"last_day"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DayCount: _TypeAlias = DayCount  # noqa: Y015
+Global___PeriodCount: _TypeAlias = PeriodCount  # noqa: Y015
 
 @_typing.final
 class TypingProfile(_message.Message):

@@ -57,6 +57,11 @@ class IngestServiceStub:
                 request_serializer=keyprint_dot_v1_dot_ingest__pb2.ListDatasetsRequest.SerializeToString,
                 response_deserializer=keyprint_dot_v1_dot_ingest__pb2.ListDatasetsResponse.FromString,
                 _registered_method=True)
+        self.ListUsers = channel.unary_unary(
+                '/keyprint.v1.IngestService/ListUsers',
+                request_serializer=keyprint_dot_v1_dot_ingest__pb2.ListUsersRequest.SerializeToString,
+                response_deserializer=keyprint_dot_v1_dot_ingest__pb2.ListUsersResponse.FromString,
+                _registered_method=True)
         self.DeleteDataset = channel.unary_unary(
                 '/keyprint.v1.IngestService/DeleteDataset',
                 request_serializer=keyprint_dot_v1_dot_ingest__pb2.DeleteDatasetRequest.SerializeToString,
@@ -123,6 +128,13 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListUsers(self, request, context):
+        """The users of a dataset with their counts, in dataset order; none of an unlabelled one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteDataset(self, request, context):
         """Deletes a dataset and its files. Models that were trained on it stay.
         """
@@ -152,7 +164,8 @@ class IngestServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SummarizeDataset(self, request, context):
-        """What the charts need: counts, speed, corrections and the typing profile along the phrase.
+        """What the charts need: counts over time, speed, corrections and the typing profile along the phrase, of all and, on
+        request, of one user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,6 +201,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.ListDatasets,
                     request_deserializer=keyprint_dot_v1_dot_ingest__pb2.ListDatasetsRequest.FromString,
                     response_serializer=keyprint_dot_v1_dot_ingest__pb2.ListDatasetsResponse.SerializeToString,
+            ),
+            'ListUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsers,
+                    request_deserializer=keyprint_dot_v1_dot_ingest__pb2.ListUsersRequest.FromString,
+                    response_serializer=keyprint_dot_v1_dot_ingest__pb2.ListUsersResponse.SerializeToString,
             ),
             'DeleteDataset': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteDataset,
@@ -329,6 +347,33 @@ class IngestService:
             '/keyprint.v1.IngestService/ListDatasets',
             keyprint_dot_v1_dot_ingest__pb2.ListDatasetsRequest.SerializeToString,
             keyprint_dot_v1_dot_ingest__pb2.ListDatasetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyprint.v1.IngestService/ListUsers',
+            keyprint_dot_v1_dot_ingest__pb2.ListUsersRequest.SerializeToString,
+            keyprint_dot_v1_dot_ingest__pb2.ListUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,

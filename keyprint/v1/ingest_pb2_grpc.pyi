@@ -46,6 +46,8 @@ class IngestServiceStub:
     """One dataset as it stands."""
     ListDatasets: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListDatasetsRequest, _ingest_pb2.ListDatasetsResponse]
     """All datasets, newest first."""
+    ListUsers: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListUsersRequest, _ingest_pb2.ListUsersResponse]
+    """The users of a dataset with their counts, in dataset order; none of an unlabelled one."""
     DeleteDataset: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.DeleteDatasetRequest, _empty_pb2.Empty]
     """Deletes a dataset and its files. Models that were trained on it stay."""
     CancelDataset: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.CancelDatasetRequest, _ingest_pb2.Dataset]
@@ -55,7 +57,9 @@ class IngestServiceStub:
     ListRecords: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListRecordsRequest, _ingest_pb2.ListRecordsResponse]
     """The keystroke table of the Analyze view, in dataset order."""
     SummarizeDataset: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.SummarizeDatasetRequest, _ingest_pb2.DatasetSummary]
-    """What the charts need: counts, speed, corrections and the typing profile along the phrase."""
+    """What the charts need: counts over time, speed, corrections and the typing profile along the phrase, of all and, on
+    request, of one user.
+    """
     ReadAttempts: _grpc.UnaryStreamMultiCallable[_ingest_pb2.ReadAttemptsRequest, _attempts_pb2.RecordBatch]
     """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA.
     Of an attempt that is TOO_LONG the first 1,025 keystrokes are kept.
@@ -77,6 +81,8 @@ class IngestServiceAsyncStub(IngestServiceStub):
     """One dataset as it stands."""
     ListDatasets: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListDatasetsRequest, _ingest_pb2.ListDatasetsResponse]  # type: ignore[assignment]
     """All datasets, newest first."""
+    ListUsers: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListUsersRequest, _ingest_pb2.ListUsersResponse]  # type: ignore[assignment]
+    """The users of a dataset with their counts, in dataset order; none of an unlabelled one."""
     DeleteDataset: _aio.UnaryUnaryMultiCallable[_ingest_pb2.DeleteDatasetRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a dataset and its files. Models that were trained on it stay."""
     CancelDataset: _aio.UnaryUnaryMultiCallable[_ingest_pb2.CancelDatasetRequest, _ingest_pb2.Dataset]  # type: ignore[assignment]
@@ -86,7 +92,9 @@ class IngestServiceAsyncStub(IngestServiceStub):
     ListRecords: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListRecordsRequest, _ingest_pb2.ListRecordsResponse]  # type: ignore[assignment]
     """The keystroke table of the Analyze view, in dataset order."""
     SummarizeDataset: _aio.UnaryUnaryMultiCallable[_ingest_pb2.SummarizeDatasetRequest, _ingest_pb2.DatasetSummary]  # type: ignore[assignment]
-    """What the charts need: counts, speed, corrections and the typing profile along the phrase."""
+    """What the charts need: counts over time, speed, corrections and the typing profile along the phrase, of all and, on
+    request, of one user.
+    """
     ReadAttempts: _aio.UnaryStreamMultiCallable[_ingest_pb2.ReadAttemptsRequest, _attempts_pb2.RecordBatch]  # type: ignore[assignment]
     """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA.
     Of an attempt that is TOO_LONG the first 1,025 keystrokes are kept.
@@ -131,6 +139,14 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         """All datasets, newest first."""
 
     @_abc_1.abstractmethod
+    def ListUsers(
+        self,
+        request: _ingest_pb2.ListUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.ListUsersResponse, _abc.Awaitable[_ingest_pb2.ListUsersResponse]]:
+        """The users of a dataset with their counts, in dataset order; none of an unlabelled one."""
+
+    @_abc_1.abstractmethod
     def DeleteDataset(
         self,
         request: _ingest_pb2.DeleteDatasetRequest,
@@ -168,7 +184,9 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.SummarizeDatasetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.DatasetSummary, _abc.Awaitable[_ingest_pb2.DatasetSummary]]:
-        """What the charts need: counts, speed, corrections and the typing profile along the phrase."""
+        """What the charts need: counts over time, speed, corrections and the typing profile along the phrase, of all and, on
+        request, of one user.
+        """
 
     @_abc_1.abstractmethod
     def ReadAttempts(

@@ -259,6 +259,21 @@ class Catalogue:
             found = _load(session, dataset)
             return _load(session, found.same_as) if found.same_as else found
 
+    def users(self, dataset: str, first: int, size: int) -> list[DocumentRow]:
+        """Up to `size` documents of a dataset that say who typed, in order, from number `first` on.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        stands_for = select(func.coalesce(Dataset.same_as, Dataset.id)).where(Dataset.id == dataset)
+        some = select(DocumentRow).join(Dataset, Dataset.number == DocumentRow.dataset_number)
+        some = some.where(DocumentRow.user.is_not(None), DocumentRow.number >= first)
+        with self._session() as session:
+            found = session.scalars(stands_for).one_or_none()
+            if found is None:
+                raise _no_dataset(dataset)
+            return list(session.scalars(some.where(Dataset.id == found).order_by(DocumentRow.number).limit(size)))
+
     def page(self, before: int | None, size: int) -> list[Dataset]:
         """Up to `size` datasets with their documents, newest first, those numbered below `before`."""
         query = select(Dataset).where(Dataset.same_as.is_(None)).order_by(Dataset.number.desc()).limit(size)
@@ -339,8 +354,12 @@ def _load(session: Session, dataset: str) -> Dataset:
     query = select(Dataset).where(Dataset.id == dataset).options(selectinload(Dataset.documents))
     found = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
     if found is None:
-        raise NotFound("DATASET_NOT_FOUND", f"There is no dataset {dataset!r}.", "dataset")
+        raise _no_dataset(dataset)
     return found
+
+
+def _no_dataset(dataset: str) -> NotFound:
+    return NotFound("DATASET_NOT_FOUND", f"There is no dataset {dataset!r}.", "dataset")
 
 
 def _add_links(session: Session, dataset: int, links: Sequence[Link]) -> None:

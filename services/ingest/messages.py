@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
 
 from keyprint.errors import InvalidArgument
 from keyprint.timestamps import timestamp
 from keyprint.v1 import attempts_pb2, ingest_pb2
 from services.ingest.datasets import End, Header, Part, Piece
 from services.ingest.records import Record
-from services.ingest.summary import Profile, Quartiles, Summary
+from services.ingest.summary import Period, Profile, Quartiles, Summary
 from services.ingest.tables import Dataset, DocumentRow
+
+PAGE_BYTES = 8 * 2**20
+"""Most bytes of a page of datasets; half of what a message may have."""
 
 
 def upload_part(message: ingest_pb2.UploadDatasetRequest) -> Part:
@@ -30,9 +35,10 @@ def upload_part(message: ingest_pb2.UploadDatasetRequest) -> Part:
     raise InvalidArgument("HEADER_MISSING", "Every message of an upload is its header, a piece or the end.", "header")
 
 
-def dataset_message(row: Dataset, statistics: bool = True) -> ingest_pb2.Dataset:
-    """A dataset, with or without the counts of each user."""
+def dataset_message(row: Dataset) -> ingest_pb2.Dataset:
+    """A dataset with its totals."""
     documents = row.documents
+    trainable = [one.usable_attempts for one in documents if one.enrolled]
     invalid, warnings = Counter[str](), Counter[str]()
     for one in documents:
         invalid.update(one.invalid)
@@ -50,7 +56,9 @@ def dataset_message(row: Dataset, statistics: bool = True) -> ingest_pb2.Dataset
         invalid=invalid,
         warnings=warnings,
         users=len(documents) if row.labelled else 0,
-        enrolled_users=sum(one.enrolled for one in documents),
+        enrolled_users=len(trainable),
+        fewest_trainable_attempts=min(trainable, default=0),
+        most_trainable_attempts=max(trainable, default=0),
         labelled=row.labelled,
         release_times=row.release_times,
         fingerprint=row.fingerprint,
@@ -63,12 +71,17 @@ def dataset_message(row: Dataset, statistics: bool = True) -> ingest_pb2.Dataset
     if row.error_reason:
         error = attempts_pb2.Error(reason=row.error_reason, field=row.error_field, message=row.error_message)
         message.error.CopyFrom(error)
-    if statistics and row.labelled:
-        message.user_statistics.extend(map(_statistics, documents))
     return message
 
 
-def _statistics(one: DocumentRow) -> ingest_pb2.UserStatistics:
+def fitting(datasets: Sequence[ingest_pb2.Dataset]) -> list[ingest_pb2.Dataset]:
+    """As many of the first ones as one answer holds; long URLs and reasons make them large."""
+    sizes = accumulate(one.ByteSize() for one in datasets)
+    return [one for one, size in zip(datasets, sizes, strict=True) if size <= PAGE_BYTES]
+
+
+def user_message(one: DocumentRow) -> ingest_pb2.UserStatistics:
+    """The counts of one user, whose document this is."""
     return ingest_pb2.UserStatistics(
         user=one.user or "",
         attempts=one.attempts,
@@ -107,17 +120,25 @@ def record_message(record: Record) -> ingest_pb2.Record:
 
 def summary_message(dataset: Dataset, summary: Summary) -> ingest_pb2.DatasetSummary:
     """What the charts show."""
-    users = [
-        ingest_pb2.UserSummary(
-            user=one.user,
-            days=[ingest_pb2.DayCount(day=day, attempts=count) for day, count in one.days],
-            profile=_profile(one.profile),
-        )
-        for one in summary.users
-    ]
-    return ingest_pb2.DatasetSummary(
-        dataset=dataset.id, keys=list(dataset.phrase), everyone=_profile(summary.everyone), users=users
+    message = ingest_pb2.DatasetSummary(
+        dataset=dataset.id,
+        keys=list(dataset.phrase),
+        everyone=_profile(summary.everyone),
+        periods=map(_period, summary.periods),
     )
+    if summary.user:
+        message.user.CopyFrom(
+            ingest_pb2.UserSummary(
+                user=summary.user.user,
+                periods=map(_period, summary.user.periods),
+                profile=_profile(summary.user.profile),
+            )
+        )
+    return message
+
+
+def _period(period: Period) -> ingest_pb2.PeriodCount:
+    return ingest_pb2.PeriodCount(first_day=period.first_day, last_day=period.last_day, attempts=period.attempts)
 
 
 def _profile(profile: Profile) -> ingest_pb2.TypingProfile:

@@ -12,7 +12,14 @@ from keyprint.rpc import StreamSlots
 from keyprint.v1 import attempts_pb2, ingest_pb2, ingest_pb2_grpc
 from services.ingest.catalogue import Catalogue
 from services.ingest.datasets import Datasets
-from services.ingest.messages import dataset_message, record_message, summary_message, upload_part
+from services.ingest.messages import (
+    dataset_message,
+    fitting,
+    record_message,
+    summary_message,
+    upload_part,
+    user_message,
+)
 from services.ingest.records import read_records
 from services.ingest.store import Store, parts_of
 from services.ingest.summary import summarize
@@ -50,9 +57,20 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.ListDatasetsResponse:
         size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
         rows = self._catalogue.page(before, size + 1)
-        answer = ingest_pb2.ListDatasetsResponse(datasets=[dataset_message(row, False) for row in rows[:size]])
+        datasets = fitting([dataset_message(row) for row in rows[:size]])
+        answer = ingest_pb2.ListDatasetsResponse(datasets=datasets)
+        if len(rows) > len(datasets):
+            answer.next_page_token = str(rows[len(datasets) - 1].number)
+        return answer
+
+    def ListUsers(  # noqa: N802
+        self, request: ingest_pb2.ListUsersRequest, context: grpc.ServicerContext
+    ) -> ingest_pb2.ListUsersResponse:
+        size, first = checks.page_size(request.page_size), checks.page_token(request.page_token) or 0
+        rows = self._catalogue.users(request.dataset, first, size + 1)
+        answer = ingest_pb2.ListUsersResponse(users=map(user_message, rows[:size]))
         if len(rows) > size:
-            answer.next_page_token = str(rows[size - 1].number)
+            answer.next_page_token = str(rows[size].number)
         return answer
 
     def DeleteDataset(  # noqa: N802
@@ -96,7 +114,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.SummarizeDatasetRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.DatasetSummary:
         dataset = self._datasets.readable(request.dataset)
-        return summary_message(dataset, summarize(self._store, dataset))
+        return summary_message(dataset, summarize(self._store, dataset, request.user))
 
     def _look(self, dataset: str) -> ingest_pb2.Dataset:
         return dataset_message(self._catalogue.get(dataset))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from keyprint import attempts
 from keyprint.attempts import UNKNOWN_TIME
+from keyprint.errors import NotFound
 from services.ingest.store import Store
 from services.ingest.tables import Dataset
 
 Values = npt.NDArray[np.float32]
 
-MOST_USERS = 1000
+MOST_PERIODS = 100
 _QUARTILES = (25, 50, 75)
 
 
@@ -50,20 +51,30 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Period:
+    """Attempts, valid or not, from a day ("2019-06-30", UTC) to another, which belongs to it."""
+
+    first_day: str
+    last_day: str
+    attempts: int
+
+
+@dataclass(frozen=True)
 class UserSummary:
-    """One user: the label, attempts per day ("2019-06-30", UTC, in order), and their own profile."""
+    """One user: the label, attempts over time, and their own profile."""
 
     user: str
-    days: Sequence[tuple[str, int]]
+    periods: Sequence[Period]
     profile: Profile
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Everyone together and each user, in dataset order; at most the 1000 with the most valid attempts."""
+    """Everyone together over time, at most 100 periods, and the user who was asked for."""
 
     everyone: Profile
-    users: Sequence[UserSummary]
+    periods: Sequence[Period]
+    user: UserSummary | None
 
 
 @dataclass(frozen=True)
@@ -76,27 +87,24 @@ class _Typed:
     keystrokes: int
 
 
-def summarize(store: Store, dataset: Dataset) -> Summary:
-    """Summarizes a dataset that was imported."""
-    labelled = dataset.documents[0].user is not None
+def summarize(store: Store, dataset: Dataset, user: str = "") -> Summary:
+    """Summarizes a dataset that was imported, and one of its users where a label is given.
+
+    Raises:
+        NotFound: it has no such user.
+    """
+    if user and all(document.user != user for document in dataset.documents):
+        raise NotFound("USER_NOT_FOUND", f"The dataset has no user {user!r}.", "user")
     typed: list[_Typed] = []
-    days: list[dict[str, int]] = []
-    for _, table in store.read_documents(dataset.id, dataset.documents):
+    days = Counter[int]()
+    chosen = None
+    for document, table in store.read_documents(dataset.id, dataset.documents):
         typed.append(_typed(table, dataset.phrase))
-        days.append(_days(table))
-    everyone = _profile(typed)
-    if not labelled:
-        total: dict[str, int] = {}
-        for counts in days:
-            for day, count in counts.items():
-                total[day] = total.get(day, 0) + count
-        return Summary(everyone, [UserSummary("", sorted(total.items()), everyone)])
-    most = heapq.nlargest(MOST_USERS, range(len(typed)), key=lambda number: len(typed[number].latency))
-    users = [
-        UserSummary(str(dataset.documents[number].user), sorted(days[number].items()), _profile([typed[number]]))
-        for number in sorted(most)
-    ]
-    return Summary(everyone, users)
+        here = _days(table)
+        days.update(here)
+        if user and document.user == user:
+            chosen = UserSummary(user, _periods(here), _profile(typed[-1:]))
+    return Summary(_profile(typed), _periods(days), chosen)
 
 
 def _typed(table: pa.Table, phrase: str) -> _Typed:
@@ -112,10 +120,29 @@ def _typed(table: pa.Table, phrase: str) -> _Typed:
     return _Typed(latency.astype(np.float32), hold.astype(np.float32), int((valid & backspace).sum()), int(valid.sum()))
 
 
-def _days(table: pa.Table) -> dict[str, int]:
+def _days(table: pa.Table) -> dict[int, int]:
+    """Attempts by day, counted from 1970 on."""
     moments = table["typed_at"].drop_null().to_numpy().astype("datetime64[us]").astype("datetime64[D]")
-    days, counts = np.unique(moments, return_counts=True)
-    return dict(zip(np.datetime_as_string(days).tolist(), counts.tolist(), strict=True))
+    days, counts = np.unique(moments.astype(np.int64), return_counts=True)
+    return dict(zip(days.tolist(), counts.tolist(), strict=True))
+
+
+def _periods(days: Mapping[int, int]) -> list[Period]:
+    if not days:
+        return []
+    first, last = min(days), max(days)
+    length = 1 if len(days) <= MOST_PERIODS else -(-(last - first + 1) // MOST_PERIODS)
+    counts = Counter[int]()
+    for day, count in days.items():
+        counts[(day - first) // length] += count
+    return [
+        Period(_iso(first + number * length), _iso(min(first + (number + 1) * length - 1, last)), count)
+        for number, count in sorted(counts.items())
+    ]
+
+
+def _iso(day: int) -> str:
+    return str(np.datetime64(day, "D"))
 
 
 def _profile(typed: Sequence[_Typed]) -> Profile:

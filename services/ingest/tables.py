@@ -112,3 +112,8 @@ class DocumentRow(Base):
     warnings: Mapped[dict[str, int]] = mapped_column(JSON)
     duplicate_attempts: Mapped[int] = mapped_column(default=0)
     enrolled: Mapped[bool] = mapped_column(default=False)
+
+    @property
+    def usable_attempts(self) -> int:
+        """Valid attempts that are no copies."""
+        return self.valid_attempts - self.duplicate_attempts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -31,7 +31,9 @@ class About:
         fingerprint: of its content.
         release_times: whether it has them.
         min_attempts: valid attempts from which a user is enrolled.
-        trainable: each enrolled user's valid attempts that are no copies.
+        users: how many are enrolled.
+        fewest_attempts: valid ones that are no copies, of the enrolled user who has the fewest.
+        most_attempts: of the one who has the most.
     """
 
     id: str
@@ -41,7 +43,9 @@ class About:
     fingerprint: str
     release_times: bool
     min_attempts: int
-    trainable: Mapping[str, int]
+    users: int
+    fewest_attempts: int
+    most_attempts: int
 
 
 @dataclass(frozen=True)
@@ -102,21 +106,20 @@ def check(about: About) -> None:
         raise FailedPrecondition(
             "DATASET_UNLABELLED", "The dataset does not say who typed, so nothing can be trained on it.", "dataset"
         )
-    if len(about.trainable) < 2:
+    if about.users < 2:
         raise FailedPrecondition(
             "NOT_ENOUGH_USERS",
-            f"The dataset has {len(about.trainable)} enrolled users and training needs two; a user is enrolled with "
+            f"The dataset has {about.users} enrolled users and training needs two; a user is enrolled with "
             f"{about.min_attempts} valid attempts (min_attempts).",
             "dataset",
         )
-    for user, count in about.trainable.items():
-        if count < FEWEST_ATTEMPTS:
-            raise FailedPrecondition(
-                "NOT_ENOUGH_ATTEMPTS",
-                f"User {user!r} has a single valid attempt, and training needs one on each side of the hold-out; "
-                "import the source with a larger min_attempts.",
-                "dataset",
-            )
+    if about.fewest_attempts < FEWEST_ATTEMPTS:
+        raise FailedPrecondition(
+            "NOT_ENOUGH_ATTEMPTS",
+            "An enrolled user has a single valid attempt, and training needs one on each side of the hold-out; "
+            "import the source with a larger min_attempts.",
+            "dataset",
+        )
 
 
 def check_holdout(about: About, share: float) -> None:
@@ -125,7 +128,8 @@ def check_holdout(about: About, share: float) -> None:
     Raises:
         FailedPrecondition: it leaves everybody a single attempt.
     """
-    if all(count - size(count, share) < FEWEST_ATTEMPTS for count in about.trainable.values()):
+    # Who has the most attempts has the most left.
+    if about.most_attempts - size(about.most_attempts, share) < FEWEST_ATTEMPTS:
         raise nothing_to_calibrate_on(share)
 
 

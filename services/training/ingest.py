@@ -48,9 +48,9 @@ class Ingest:
             fingerprint=found.fingerprint,
             release_times=found.release_times,
             min_attempts=found.min_attempts,
-            trainable={
-                one.user: one.valid_attempts - one.duplicate_attempts for one in found.user_statistics if one.enrolled
-            },
+            users=found.enrolled_users,
+            fewest_attempts=found.fewest_trainable_attempts,
+            most_attempts=found.most_trainable_attempts,
         )
 
     def read(self, dataset_id: str) -> Trainable:

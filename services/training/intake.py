@@ -48,7 +48,7 @@ class Intake:
             dataset.check(about)
             dataset.check_holdout(about, asked.holdout)
             if asked.impostors:
-                check_impostors(len(about.trainable), asked.impostors)
+                check_impostors(about.users, asked.impostors)
             job = self._jobs.open(asked, request_id, new_version)
         if job.state == PENDING:
             # Whoever asked first may have died, or failed, before it came into the queue.

@@ -134,8 +134,30 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
             records.append(record)
         return ingest_pb2.ListRecordsResponse(records=records)
 
+    def ListUsers(self, request: ingest_pb2.ListUsersRequest, context: Any) -> ingest_pb2.ListUsersResponse:  # noqa: N802
+        self.GetDataset(request, context)
+        users = [
+            ingest_pb2.UserStatistics(
+                user=user,
+                attempts=99,
+                valid_attempts=75 - number * 14,
+                enrolled=number != 4,
+                invalid={"PHRASE_MISMATCH": 24 + number * 14},
+                warnings={"NEGATIVE_HOLD": number},
+            )
+            for number, user in enumerate(USERS)
+        ]
+        first = int(request.page_token or 0)
+        last = first + (request.page_size or 100)
+        return ingest_pb2.ListUsersResponse(
+            users=users[first:last], next_page_token=str(last) if last < len(users) else ""
+        )
+
     def SummarizeDataset(self, request: ingest_pb2.SummarizeDatasetRequest, context: Any) -> ingest_pb2.DatasetSummary:  # noqa: N802
-        return ingest_pb2.DatasetSummary(dataset=self.GetDataset(request, context).id, keys=list(PHRASE))
+        summary = ingest_pb2.DatasetSummary(dataset=self.GetDataset(request, context).id, keys=list(PHRASE))
+        if request.user:
+            summary.user.user = request.user
+        return summary
 
     def ReadAttempts(self, request: Any, context: grpc.ServicerContext) -> Iterator[attempts_pb2.RecordBatch]:  # noqa: N802
         raise NotImplementedError("the gateway does not read attempts")
@@ -157,18 +179,8 @@ def _finish(dataset: ingest_pb2.Dataset) -> None:
     dataset.invalid.update({"PHRASE_MISMATCH": 104, "OUT_OF_ORDER": 14, "EMPTY": 2})
     dataset.warnings.update({"NEGATIVE_HOLD": 9})
     dataset.users, dataset.enrolled_users, dataset.release_times = len(USERS), len(USERS) - 1, True
+    dataset.fewest_trainable_attempts, dataset.most_trainable_attempts = 33, 75
     dataset.fingerprint = "5f" * 32
-    dataset.user_statistics.extend(
-        ingest_pb2.UserStatistics(
-            user=user,
-            attempts=99,
-            valid_attempts=75 - number * 14,
-            enrolled=number != 4,
-            invalid={"PHRASE_MISMATCH": 24 + number * 14},
-            warnings={"NEGATIVE_HOLD": number},
-        )
-        for number, user in enumerate(USERS)
-    )
 
 
 class Training(training_pb2_grpc.TrainingServiceServicer):

@@ -146,7 +146,14 @@ def test_an_import_is_accepted_and_its_location_is_the_dataset(house: House) -> 
 def test_counts_stay_numbers_and_times_are_rfc_3339(house: House) -> None:
     dataset = house.http.get(f"/v1/datasets/{house.import_dataset()}").json()
     assert dataset["invalid"] == {"PHRASE_MISMATCH": 104, "OUT_OF_ORDER": 14, "EMPTY": 2}
-    assert dataset["user_statistics"][1] == {
+    assert dataset["finished_at"].endswith("Z")
+    assert "error" not in dataset
+
+
+def test_users_are_listed_in_pages(house: House) -> None:
+    path = f"/v1/datasets/{house.import_dataset()}/users"
+    first = house.http.get(path, params={"page_size": 2}).json()
+    assert first["users"][1] == {
         "user": "grace",
         "attempts": 99,
         "valid_attempts": 61,
@@ -155,8 +162,16 @@ def test_counts_stay_numbers_and_times_are_rfc_3339(house: House) -> None:
         "enrolled": True,
         "warnings": {"NEGATIVE_HOLD": 1},
     }
-    assert dataset["finished_at"].endswith("Z")
-    assert "error" not in dataset
+    rest = house.http.get(path, params={"page_size": 1000, "page_token": first["next_page_token"]}).json()
+    assert [one["user"] for one in rest["users"]] == ["hedy", "katherine", "radia"]
+    assert rest["next_page_token"] == ""
+    assert_problem(house.http.get("/v1/datasets/ds_none/users"), 404, "DATASET_NOT_FOUND", "dataset")
+
+
+def test_a_summary_is_of_all_and_of_the_user_asked_for(house: House) -> None:
+    path = f"/v1/datasets/{house.import_dataset()}/summary"
+    assert "user" not in house.http.get(path).json()
+    assert house.http.get(path, params={"user": "Ädä & co"}).json()["user"]["user"] == "Ädä & co"
 
 
 def test_an_import_is_followed_by_events_until_it_has_ended(house: House) -> None:

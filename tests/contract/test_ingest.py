@@ -141,7 +141,7 @@ def test_a_chain_becomes_a_dataset_with_its_counts(ingest: Stub, web: str) -> No
         True,
         True,
     )
-    assert [one.user for one in dataset.user_statistics] == [f"typist{number}" for number in range(USERS)]
+    assert (dataset.fewest_trainable_attempts, dataset.most_trainable_attempts) == (30, 30)
     assert len(dataset.fingerprint) == 64
     again = ingest.CreateDataset(ingest_pb2.CreateDatasetRequest(url=f"{web}/fast/0", phrase="hi"))
     assert again == dataset
@@ -175,18 +175,27 @@ def test_attempts_come_as_arrow_in_dataset_order(ingest: Stub, web: str) -> None
     assert numbers == list(range(USERS * 30))
 
 
-def test_a_summary_holds_the_profile_of_everyone_and_of_each_user(ingest: Stub, web: str) -> None:
+def users_of(ingest: Stub, dataset: ingest_pb2.Dataset) -> list[ingest_pb2.UserStatistics]:
+    return list(ingest.ListUsers(ingest_pb2.ListUsersRequest(dataset=dataset.id)).users)
+
+
+def test_a_summary_holds_the_profile_of_everyone_and_of_the_user_asked_for(ingest: Stub, web: str) -> None:
     dataset = imported(ingest, f"{web}/fast/0")
-    summary = ingest.SummarizeDataset(ingest_pb2.SummarizeDatasetRequest(dataset=dataset.id))
+    summary = ingest.SummarizeDataset(ingest_pb2.SummarizeDatasetRequest(dataset=dataset.id, user="typist5"))
     assert list(summary.keys) == ["h", "i"]
     assert summary.everyone.attempts == dataset.valid_attempts
-    assert [one.user for one in summary.users] == [f"typist{number}" for number in range(USERS)]
-    first, last = summary.users[0], summary.users[-1]
-    assert [(one.day, one.attempts) for one in first.days] == [("2024-02-29", 30)]
-    # Each attempt is one µs slower than the one before, from 10 and from 510 µs on.
-    assert list(first.profile.press_to_press_ms.median) == pytest.approx([0, 0.0245])
-    assert list(last.profile.press_to_press_ms.median) == pytest.approx([0, 0.5245])
-    assert list(first.profile.hold_ms.upper) == pytest.approx([0.008, 0.008])
+    assert [(one.first_day, one.last_day, one.attempts) for one in summary.periods] == [
+        ("2024-02-29", "2024-02-29", USERS * 30)
+    ]
+    assert (summary.user.user, [one.attempts for one in summary.user.periods]) == ("typist5", [30])
+    # Each attempt is one µs slower than the one before, from 510 µs on.
+    assert list(summary.user.profile.press_to_press_ms.median) == pytest.approx([0, 0.5245])
+    assert list(summary.user.profile.hold_ms.upper) == pytest.approx([0.008, 0.008])
+    everyone = ingest.SummarizeDataset(ingest_pb2.SummarizeDatasetRequest(dataset=dataset.id))
+    assert (everyone.everyone, everyone.HasField("user")) == (summary.everyone, False)
+    nobody = ingest_pb2.SummarizeDatasetRequest(dataset=dataset.id, user="typist6")
+    error = refusal(lambda: ingest.SummarizeDataset(nobody))
+    assert (type(error), error.reason, error.field) == (errors.NotFound, "USER_NOT_FOUND", "user")
 
 
 def pieces(
@@ -219,12 +228,13 @@ def test_each_user_has_counts_by_reason_of_copies_and_of_warnings(ingest: Stub) 
     bob = [typed("hi", 200 + step) for step in range(19)]
     documents = [json.dumps({"user_label": name, "user_data": data}) for name, data in (("ada", ada), ("bob", bob))]
     dataset = uploaded(ingest, *(one.encode() for one in documents), min_attempts=20)
-    first, second = dataset.user_statistics
+    first, second = users_of(ingest, dataset)
     assert (first.user, first.attempts, first.valid_attempts, first.duplicate_attempts) == ("ada", 25, 22, 1)
     assert dict(first.invalid) == {"PHRASE_MISMATCH": 2, "EMPTY": 1}
     assert dict(first.warnings) == {"NEGATIVE_HOLD": 1}
     assert (second.user, second.valid_attempts, dict(second.invalid), dict(second.warnings)) == ("bob", 19, {}, {})
-    assert [one.enrolled for one in dataset.user_statistics] == [True, False]
+    assert [one.enrolled for one in (first, second)] == [True, False]
+    assert (dataset.fewest_trainable_attempts, dataset.most_trainable_attempts) == (21, 21)
     assert (dataset.invalid, dataset.warnings) == (first.invalid, first.warnings)
 
 
@@ -302,6 +312,8 @@ def test_a_source_that_did_not_change_is_refreshed_to_itself(ingest: Stub, web: 
     assert fresh.id != first.id
     *_, last = ingest.WatchDataset(ingest_pb2.WatchDatasetRequest(dataset=fresh.id))
     assert last == first
+    users = ingest.ListUsers(ingest_pb2.ListUsersRequest(dataset=fresh.id)).users
+    assert [one.user for one in users] == [f"typist{number}" for number in range(USERS)]
     assert Chain.asked.count("/fast/0") == asked + 1
 
 
@@ -314,6 +326,8 @@ def test_bad_requests_are_refused_by_field(ingest: Stub) -> None:
         refusal(lambda: make(request(url=url, phrase="x"))),
         refusal(lambda: make(request(url=url, min_attempts=10**6))),
         refusal(lambda: ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset="ds_0"))),
+        refusal(lambda: ingest.ListUsers(ingest_pb2.ListUsersRequest(dataset="ds_0"))),
+        refusal(lambda: ingest.ListUsers(ingest_pb2.ListUsersRequest(page_size=1001))),
         refusal(lambda: ingest.ListDatasets(ingest_pb2.ListDatasetsRequest(page_size=1001))),
         refusal(lambda: ingest.ListDatasets(ingest_pb2.ListDatasetsRequest(page_token="x"))),
         refusal(lambda: list(ingest.ReadAttempts(ingest_pb2.ReadAttemptsRequest(dataset="ds_0")))),
@@ -323,6 +337,8 @@ def test_bad_requests_are_refused_by_field(ingest: Stub) -> None:
         ("PHRASE_INVALID", "phrase"),
         ("MIN_ATTEMPTS_INVALID", "min_attempts"),
         ("DATASET_NOT_FOUND", "dataset"),
+        ("DATASET_NOT_FOUND", "dataset"),
+        ("PAGE_SIZE_INVALID", "page_size"),
         ("PAGE_SIZE_INVALID", "page_size"),
         ("PAGE_TOKEN_INVALID", "page_token"),
         ("DATASET_NOT_FOUND", "dataset"),
@@ -406,7 +422,8 @@ def test_the_command_line_sends_files_and_those_that_they_chain(ingest_address: 
     made = keyprint(ingest_address, "datasets", "create", str(folder / "ann.json"), "--phrase", "hi", "--json")
     assert made.returncode == 0, made.stderr
     # What lies outside of the file's own folder is nothing that a document may name.
-    assert [one["user"] for one in json.loads(made.stdout)["user_statistics"]] == ["ann", "ben"]
+    shown = keyprint(ingest_address, "datasets", "show", json.loads(made.stdout)["id"], "--json")
+    assert [one["user"] for one in json.loads(shown.stdout)["user_statistics"]] == ["ann", "ben"]
     missing = keyprint(ingest_address, "datasets", "create", str(folder / "ann.json"), str(folder / "nobody.json"))
     assert "[FILE_NOT_FOUND, sources]" in missing.stderr
 

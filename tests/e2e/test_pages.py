@@ -202,6 +202,24 @@ def test_people_are_shown_with_reasons_copies_warnings_and_why_not_enrolled(page
     expect(page.locator("#enrolment")).to_contain_text("left out of training: 1 of 2 people")
 
 
+def test_people_beyond_the_first_page_are_shown_on_request(page: Page, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.json" for number in range(130)]
+    for number, file in enumerate(files):
+        file.write_text(json.dumps({"user_label": f"person {number}", "user_data": [typed("hi", 100 + number)]}))
+    page.goto("/analyze")
+    page.get_by_role("radio", name="Files").check(force=True)
+    page.locator("#files").set_input_files(files)
+    page.get_by_label("Phrase").fill("hi")
+    page.get_by_role("button", name="Analyze").click()
+    rows = page.locator("#users tbody tr")
+    expect(rows).to_have_count(100, timeout=PATIENCE_MS)
+    expect(page.locator("#more-people")).to_contain_text("100 of 130 people are shown.")
+    page.get_by_role("button", name="Show more").click()
+    expect(rows).to_have_count(130)
+    expect(rows.nth(129).locator("th")).to_have_text("person 129")
+    expect(page.locator("#more-people")).to_be_hidden()
+
+
 def test_a_source_is_asked_again_only_where_told_to(page: Page, keyprint_stack: Stack) -> None:
     def source(count: int) -> None:
         document = {"user_label": "ann", "user_data": [typed("hi", 100)] * count}
@@ -217,12 +235,12 @@ def test_a_source_is_asked_again_only_where_told_to(page: Page, keyprint_stack: 
     source(3)
     assert analyzed(refresh=False) == "3"
     assert analyzed(refresh=True) == "3"
-    expect(page.locator("#notice")).to_contain_text("has not changed")
+    expect(page.locator("#unchanged")).to_contain_text("has not changed")
     source(5)
     assert analyzed(refresh=False) == "3"
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(page.locator("#unchanged")).to_be_hidden()
     assert analyzed(refresh=True) == "5"
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(page.locator("#unchanged")).to_be_hidden()
 
 
 def test_analyze_is_found_again_after_leaving(page: Page, keyprint_stack: Stack, imported: str) -> None:

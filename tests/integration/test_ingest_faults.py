@@ -246,7 +246,7 @@ def test_a_chain_that_goes_wrong_keeps_exactly_what_was_read(ingest: IngestClien
     assert State.Name(dataset.state) == "STATE_INCOMPLETE"
     assert dataset.error.reason == FAULTS[fault]
     assert (dataset.documents, dataset.attempts, dataset.valid_attempts) == (1, EACH, EACH)
-    assert [one.user for one in dataset.user_statistics] == ["ann"]
+    assert [one.user for one in ingest.list_users(dataset.id)] == ["ann"]
     assert len(ingest.list_records(dataset.id, 1000)) == 2 * EACH
 
 

@@ -47,13 +47,15 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
             id="ds_1", state=Dataset.STATE_READY, source_url="http://x/", attempts=3, valid_attempts=2, documents=1
         )
     )
+    users: list[ingest_pb2.UserStatistics] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
 
     def CreateDataset(self, request: ingest_pb2.CreateDatasetRequest, context: Context) -> Dataset:
         self.asked.append(request)
         if not request.url.startswith("http"):
             raise errors.InvalidArgument("URL_INVALID", "The url must be http or https.", "url")
-        return Dataset(id=self.dataset.id, state=Dataset.STATE_IMPORTING)
+        # A refresh begins as another dataset.
+        return Dataset(id="ds_2" if request.refresh else self.dataset.id, state=Dataset.STATE_IMPORTING)
 
     def UploadDataset(self, request_iterator: Iterator[Any], context: Context) -> Dataset:
         self.asked.extend(request_iterator)
@@ -74,6 +76,12 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         if not request.page_token:
             return ingest_pb2.ListDatasetsResponse(datasets=[self.dataset], next_page_token="2")
         return ingest_pb2.ListDatasetsResponse(datasets=[Dataset(id="ds_0", state=Dataset.STATE_FAILED)])
+
+    def ListUsers(self, request: ingest_pb2.ListUsersRequest, context: Context) -> ingest_pb2.ListUsersResponse:
+        # Pages of one, whatever is asked for.
+        first = int(request.page_token or 0)
+        token = str(first + 1) if first + 1 < len(self.users) else ""
+        return ingest_pb2.ListUsersResponse(users=self.users[first : first + 1], next_page_token=token)
 
     def ListRecords(self, request: ingest_pb2.ListRecordsRequest, context: Context) -> ingest_pb2.ListRecordsResponse:
         rows = [
@@ -428,19 +436,25 @@ def test_datasets_are_listed_over_all_pages(services: Services, keyprint: Run) -
     assert "FAILED" in table
 
 
+def set_users(services: Services, *users: ingest_pb2.UserStatistics) -> None:
+    services.ingest.dataset.users = len(users)
+    services.ingest.users = list(users)
+
+
+def cells(out: str) -> list[list[str]]:
+    """The cells of each line of a table."""
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+
+
 def test_show_tells_of_each_user_what_is_not_valid_and_why_not_enrolled(services: Services, keyprint: Run) -> None:
     kind = ingest_pb2.UserStatistics
     services.ingest.dataset.min_attempts = 20
-    services.ingest.dataset.user_statistics.extend(
-        [
-            kind(user="[red]ann", attempts=1030, valid_attempts=1022, enrolled=True, invalid={"EMPTY": 8}),
-            kind(user="bob", attempts=25, valid_attempts=21, duplicate_attempts=3, warnings={"LONG_PAUSE": 4}),
-        ]
+    set_users(
+        services,
+        kind(user="[red]ann", attempts=1030, valid_attempts=1022, enrolled=True, invalid={"EMPTY": 8}),
+        kind(user="bob", attempts=25, valid_attempts=21, duplicate_attempts=3, warnings={"LONG_PAUSE": 4}),
     )
-    rows = [
-        [cell.strip() for cell in line.split("│")[1:-1]]
-        for line in keyprint("datasets", "show", "ds_1").out.splitlines()
-    ]
+    rows = cells(keyprint("datasets", "show", "ds_1").out)
     assert ["[red]ann", "1,030", "1,022", "0", "8 EMPTY", "", "yes"] in rows
     assert ["bob", "25", "21", "3", "", "4 LONG_PAUSE", "no, 18 of 20 attempts"] in rows
     shown = json.loads(keyprint("datasets", "show", "ds_1", "--json").out)
@@ -449,9 +463,25 @@ def test_show_tells_of_each_user_what_is_not_valid_and_why_not_enrolled(services
 
 def test_nobody_is_called_enrolled_or_not_before_all_is_read(services: Services, keyprint: Run) -> None:
     services.ingest.dataset.state = Dataset.STATE_IMPORTING
-    services.ingest.dataset.user_statistics.add(user="ann", attempts=30, valid_attempts=30)
-    (row,) = [line for line in keyprint("datasets", "show", "ds_1").out.splitlines() if "ann" in line]
-    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["ann", "30", "30", "0", "", "", ""]
+    set_users(services, ingest_pb2.UserStatistics(user="ann", attempts=30, valid_attempts=30))
+    assert ["ann", "30", "30", "0", "", "", ""] in cells(keyprint("datasets", "show", "ds_1").out)
+
+
+def test_the_first_users_are_shown_on_request_and_of_a_new_dataset(services: Services, keyprint: Run) -> None:
+    set_users(services, *(ingest_pb2.UserStatistics(user=f"typist{number:02}") for number in range(25)))
+    for words, shown in (
+        (("show", "ds_1", "--first-n", "3"), 3),
+        (("show", "ds_1", "--first-n", "25"), 25),
+        (("show", "ds_1"), 25),
+        (("create", "http://x/"), 20),
+    ):
+        out = keyprint("datasets", *words).out
+        found = [row[0] for row in cells(out) if row and row[0].startswith("typist")]
+        assert found == [f"typist{number:02}" for number in range(shown)]
+        more = f"{25 - shown} more of 25; `keyprint datasets show ds_1` shows all."
+        assert (more in out) == (shown < 25)
+    first = json.loads(keyprint("datasets", "show", "ds_1", "--first-n", "3", "--json").out)
+    assert [one["user"] for one in first["user_statistics"]] == ["typist00", "typist01", "typist02"]
 
 
 def test_create_asks_the_source_again_where_told_to(services: Services, keyprint: Run) -> None:

@@ -4,8 +4,9 @@ import { api, Problem, query } from "./api.js";
 import { announce, badge, byCount, byId, element, empty, fill, reasons, shares, table, tiles } from "./dom.js";
 import { ago, moment, ms, number, plural, shortUrl } from "./format.js";
 import { busy, clearProblems, numeric, parameters, showProblem } from "./forms.js";
+import { fetchPeople, showPeople } from "./people.js";
 import { Running } from "./running.js";
-import { datasets, IMPORT_DONE, startSource, wireSource } from "./source.js";
+import { datasets, IMPORT_DONE, startSource, tellUnchanged, wireSource } from "./source.js";
 import { watch } from "./watch.js";
 
 const form = byId("form");
@@ -55,14 +56,16 @@ async function follow(id, firstN) {
   });
   if (current !== id) return;
   listEarlier();
-  // A refresh that finds nothing new ends in the dataset from before.
-  showDataset(dataset, dataset.id !== id);
+  tellUnchanged(id, dataset);
+  showDataset(dataset);
   if (!IMPORT_DONE.has(dataset.state)) {
     if (dataset.error) throw new Problem(dataset.error);
     return;
   }
-  const { records } = await api("GET", `${path}/records${query({ first_n: firstN })}`);
+  const [people, { records }] = await Promise.all(
+    [fetchPeople(dataset.id), api("GET", `${path}/records${query({ first_n: firstN })}`)]);
   if (current !== id) return;
+  showPeople(dataset, people);
   showRecords(records);
   announce(`The import is done: ${plural(dataset.valid_attempts, "valid attempt", "valid attempts")} of ${number(dataset.attempts)}.`);
 }
@@ -74,16 +77,16 @@ function fillForm(dataset) {
   form.elements.min_attempts.value = dataset.min_attempts;
 }
 
-function showDataset(dataset, unchanged) {
+function showDataset(dataset) {
   byId("result").hidden = false;
   const usable = IMPORT_DONE.has(dataset.state);
   for (const part of byId("result").children) part.hidden = part !== byId("result").firstElementChild && !usable;
   byId("result-title").textContent = shortUrl(dataset.source_url);
   byId("result-title").title = dataset.source_url;
   fill(byId("state"), badge(dataset.state));
-  byId("notice").hidden = !dataset.error && !unchanged;
-  byId("notice").className = `notice ${!dataset.error ? "" : dataset.state === "FAILED" ? "bad" : "warn"}`;
-  byId("notice").textContent = notice(dataset, usable, unchanged);
+  byId("notice").hidden = !dataset.error;
+  byId("notice").className = `notice ${dataset.state === "FAILED" ? "bad" : "warn"}`;
+  byId("notice").textContent = dataset.error ? `${dataset.error.message}${usable ? " What was read before that is here." : ""}` : "";
   fill(byId("facts"), ...tiles(usable ? [
     ["documents", number(dataset.documents)],
     ["attempts", number(dataset.attempts)],
@@ -102,44 +105,6 @@ function showDataset(dataset, unchanged) {
     ...byCount(dataset.warnings).map(([name, count]) => ({ name: `${name} (still valid)`, count, tone: "warn" })),
     ...(dataset.duplicate_attempts ? [{ name: "DUPLICATE (kept from training)", count: dataset.duplicate_attempts, tone: "warn" }] : []),
   ], dataset.attempts, number));
-  showPeople(dataset);
-}
-
-function notice(dataset, usable, unchanged) {
-  if (dataset.error) return `${dataset.error.message}${usable ? " What was read before that is here." : ""}`;
-  return unchanged ? "The source was asked again and has not changed. This is what was read before." : "";
-}
-
-function showPeople(dataset) {
-  byId("enrolment").textContent = enrolment(dataset);
-  fill(byId("users"), dataset.labelled
-    ? table("People", [
-      { title: "Person", cell: (one) => one.user, class: "name" },
-      { title: "Enrolment", cell: (one) => enrolled(one, dataset) },
-      { title: "Attempts", cell: (one) => number(one.attempts), number: true },
-      { title: "Valid", cell: (one) => number(one.valid_attempts), number: true },
-      { title: "Copies", cell: (one) => number(one.duplicate_attempts), number: true },
-      { title: "Not valid", cell: (one) => reasons(one.invalid, number) },
-      { title: "Warnings", cell: (one) => reasons(one.warnings, number) },
-    ], dataset.user_statistics)
-    : empty("These documents do not say who typed. A model can:", `/evaluate?dataset=${dataset.id}`, "Evaluate"));
-}
-
-function enrolment(dataset) {
-  if (!dataset.labelled) return "";
-  const least = plural(dataset.min_attempts, "valid attempt", "valid attempts");
-  const rule = `A person is enrolled with at least ${least}. Copies, which repeat another attempt’s timing exactly, do not count.`;
-  const left = dataset.users - dataset.enrolled_users;
-  if (left === 0) return rule;
-  return `${rule} Not enrolled and left out of training: ${number(left)} of ${plural(dataset.users, "person", "people")}.`;
-}
-
-function enrolled(one, dataset) {
-  if (one.enrolled) return element("span", { className: "badge good" }, "enrolled");
-  const usable = one.valid_attempts - one.duplicate_attempts;
-  return element("span", {},
-    element("span", { className: "badge warn" }, "not enrolled"),
-    element("span", { className: "sub" }, `${number(usable)} of ${number(dataset.min_attempts)} attempts`));
 }
 
 function showRecords(records) {

@@ -27,14 +27,20 @@ export function fill(node, ...children) {
 export function table(label, columns, rows, rowClass = () => "") {
   const head = columns.map((column) =>
     element("th", { scope: "col", className: classOf(column) }, column.title));
-  const body = rows.map((row) =>
+  return element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: label },
+    element("table", {},
+      element("thead", {}, element("tr", {}, ...head)),
+      element("tbody", {}, ...tableRows(columns, rows, rowClass))));
+}
+
+// The rows of such a table, for more of them later.
+export function tableRows(columns, rows, rowClass = () => "") {
+  return rows.map((row) =>
     element("tr", { className: rowClass(row) }, ...columns.map((column, index) =>
       element(index === 0 ? "th" : "td", {
         scope: index === 0 ? "row" : undefined,
         className: classOf(column),
       }, column.cell(row) ?? ""))));
-  return element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: label },
-    element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body)));
 }
 
 const classOf = (column) => column.class ?? (column.number ? "number" : "");

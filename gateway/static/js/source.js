@@ -1,6 +1,7 @@
 // Where data comes from: a dataset that is there, a URL, or files.
 
 import { api, Problem } from "./api.js";
+import { byId } from "./dom.js";
 import { underWay } from "./watch.js";
 import { number, shortUrl } from "./format.js";
 import { options } from "./forms.js";
@@ -30,6 +31,11 @@ export function choose(form, source) {
 
 export async function datasets() {
   return (await api("GET", "/v1/datasets")).datasets;
+}
+
+// A refresh that finds nothing new ends in the dataset from before, which has another id than the one `asked` for.
+export function tellUnchanged(asked, dataset) {
+  byId("unchanged").hidden = dataset.id === asked;
 }
 
 // Fills the list of datasets that can be used. Without any, a URL is the way.

@@ -17,7 +17,8 @@ def test_maps_enums_lists_and_times_are_described() -> None:
         "type": "object",
         "additionalProperties": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
     }
-    assert dataset["user_statistics"]["items"] == {"$ref": "#/components/schemas/UserStatistics"}
+    users = schemas(ingest_pb2.ListUsersResponse)["ListUsersResponse"]["properties"]["users"]
+    assert users["items"] == {"$ref": "#/components/schemas/UserStatistics"}
     assert dataset["created_at"] == {"type": "string", "format": "date-time"}
 
 

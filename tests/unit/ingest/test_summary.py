@@ -10,19 +10,21 @@ import numpy as np
 import pytest
 
 from keyprint import attempts
+from keyprint.errors import NotFound
 from services.ingest.parse import parse_document, to_batch
 from services.ingest.store import Store
-from services.ingest.summary import Summary, summarize
+from services.ingest.summary import MOST_PERIODS, Period, Summary, summarize
 from services.ingest.tables import Dataset, DocumentRow
 
 PHRASE = "abc"
 
 
 def attempt(day: int, latency_ms: int, hold_ms: int | None = None, keys: str = PHRASE) -> list[dict[str, Any]]:
-    """One even attempt at noon."""
+    """One even attempt at noon of a day from the first of March on."""
     found = []
     for number, key in enumerate(keys):
-        at = np.datetime64(f"2024-03-0{day}T12:00:00.000000", "us") + number * latency_ms * 1000
+        noon = np.datetime64("2024-02-29T12:00:00.000000", "us") + np.timedelta64(day, "D")
+        at = noon + number * latency_ms * 1000
         one = {"typed_at": str(at), "character": attempts.BACKSPACE if key == "<" else key}
         if hold_ms is not None:
             one["released_at"] = str(at + hold_ms * 1000)
@@ -30,17 +32,17 @@ def attempt(day: int, latency_ms: int, hold_ms: int | None = None, keys: str = P
     return found
 
 
-def summary(tmp_path: Path, *documents: tuple[str | None, list[Any]]) -> Summary:
-    """What `summarize` says of documents, each a user and their attempts."""
+def summary(tmp_path: Path, *documents: tuple[str | None, list[Any]], user: str = "") -> Summary:
+    """What `summarize` says of documents, each a user and their attempts, and of one of the users."""
     store = Store(tmp_path)
     rows = []
-    for number, (user, typed) in enumerate(documents):
-        content = {"attempts": typed} if user is None else {"user_label": user, "user_data": typed}
+    for number, (label, typed) in enumerate(documents):
+        content = {"attempts": typed} if label is None else {"user_label": label, "user_data": typed}
         document = parse_document(json.dumps(content).encode())
         batch = to_batch(document, attempts.judge(document.keystrokes, PHRASE), 0)
         store.write_part("ds_1", number, [batch])
-        rows.append(DocumentRow(number=number, part=number, user=user, attempts=batch.num_rows))
-    return summarize(store, Dataset(id="ds_1", phrase=PHRASE, documents=rows))
+        rows.append(DocumentRow(number=number, part=number, user=label, attempts=batch.num_rows))
+    return summarize(store, Dataset(id="ds_1", phrase=PHRASE, documents=rows), user)
 
 
 def test_quartiles_lie_along_the_phrase(tmp_path: Path) -> None:
@@ -57,19 +59,59 @@ def test_quartiles_lie_along_the_phrase(tmp_path: Path) -> None:
     assert (profile.attempts, profile.correction_rate) == (5, 0.0)
 
 
-def test_each_user_has_their_own_profile_and_days(tmp_path: Path) -> None:
+def days(*counts: tuple[str, int]) -> list[Period]:
+    """Periods of one day each."""
+    return [Period(day, day, count) for day, count in counts]
+
+
+@pytest.mark.parametrize("user", ["ann", "bob"])
+def test_the_user_asked_for_has_their_own_profile_and_days(tmp_path: Path, user: str) -> None:
     found = summary(
         tmp_path,
         ("ann", [attempt(1, 100), attempt(1, 100), attempt(3, 100)]),
-        ("bob", [attempt(2, 300), attempt(2, 300, keys="xyz")]),
+        ("bob", [attempt(2, 300), attempt(1, 300, keys="xyz")]),
+        user=user,
     )
-    ann, bob = found.users
-    assert (ann.user, ann.days) == ("ann", [("2024-03-01", 2), ("2024-03-03", 1)])
-    # Days count every attempt, profiles the valid ones.
-    assert (bob.user, bob.days, bob.profile.attempts) == ("bob", [("2024-03-02", 2)], 1)
-    assert ann.profile.press_to_press_ms
-    assert ann.profile.press_to_press_ms.median.tolist() == [0, 100, 100]
+    # Periods count every attempt, profiles the valid ones.
+    periods, count, latency = {
+        "ann": (days(("2024-03-01", 2), ("2024-03-03", 1)), 3, 100),
+        "bob": (days(("2024-03-01", 1), ("2024-03-02", 1)), 1, 300),
+    }[user]
+    assert found.user
+    assert (found.user.user, found.user.periods, found.user.profile.attempts) == (user, periods, count)
+    assert found.user.profile.press_to_press_ms
+    assert found.user.profile.press_to_press_ms.median.tolist() == [0, latency, latency]
+    assert found.periods == days(("2024-03-01", 3), ("2024-03-02", 1), ("2024-03-03", 1))
     assert found.everyone.attempts == 4
+
+
+def test_a_user_who_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no user 'bob'") as caught:
+        summary(tmp_path, ("ann", [attempt(1, 100)]), user="bob")
+    assert (caught.value.reason, caught.value.field) == ("USER_NOT_FOUND", "user")
+
+
+def test_more_days_than_a_chart_has_room_for_are_periods_of_equal_length(tmp_path: Path) -> None:
+    few = summary(tmp_path, ("ann", [attempt(1 + 9 * step, 100) for step in range(MOST_PERIODS)]))
+    assert [one.first_day for one in few.periods] == [one.last_day for one in few.periods]
+    assert len(few.periods) == MOST_PERIODS
+    # 251 days, a gap of a hundred, and three more days.
+    many = summary(tmp_path, ("ann", [attempt(day, 100) for day in (*range(1, 252), 352, 353, 354)]))
+    # 354 days in a hundred periods are four each.
+    assert many.periods[:2] == [Period("2024-03-01", "2024-03-04", 4), Period("2024-03-05", "2024-03-08", 4)]
+    assert many.periods[-2:] == [Period("2025-02-12", "2025-02-15", 1), Period("2025-02-16", "2025-02-17", 2)]
+    assert sum(one.attempts for one in many.periods) == 254
+    assert len(many.periods) < MOST_PERIODS
+
+
+@pytest.mark.parametrize("last", ["9999-12-31", "2024-03-02"])
+def test_a_time_that_is_far_off_makes_no_more_periods(tmp_path: Path, last: str) -> None:
+    typed = [attempt(day, 100) for day in range(1, 150)]
+    typed[-1][0]["typed_at"] = f"{last}T12:00:00Z"
+    periods = summary(tmp_path, ("ann", typed)).periods
+    assert len(periods) <= MOST_PERIODS
+    assert sum(one.attempts for one in periods) == 149
+    assert periods[-1].last_day == max(last, "2024-07-26")
 
 
 def test_corrections_are_a_share_of_the_keystrokes(tmp_path: Path) -> None:
@@ -94,6 +136,5 @@ def test_presses_all_at_once_have_no_speed(tmp_path: Path) -> None:
 
 def test_unlabelled_attempts_are_one_group(tmp_path: Path) -> None:
     found = summary(tmp_path, (None, [attempt(1, 100)]), (None, [attempt(1, 300), attempt(2, 300)]))
-    (nobody,) = found.users
-    assert (nobody.user, nobody.days) == ("", [("2024-03-01", 2), ("2024-03-02", 1)])
-    assert nobody.profile.attempts == 3
+    assert found.periods == days(("2024-03-01", 2), ("2024-03-02", 1))
+    assert (found.everyone.attempts, found.user) == (3, None)

@@ -26,8 +26,13 @@ def test_an_ingest_that_stops_in_the_middle_is_given_up() -> None:
         """Tells of a dataset, and streams nothing of it in time."""
 
         def GetDataset(self, request: ingest_pb2.GetDatasetRequest, timeout: float) -> ingest_pb2.Dataset:  # noqa: N802
-            users = [ingest_pb2.UserStatistics(user=user, valid_attempts=9, enrolled=True) for user in ("ann", "bob")]
-            return ingest_pb2.Dataset(state=ingest_pb2.Dataset.STATE_READY, labelled=True, user_statistics=users)
+            return ingest_pb2.Dataset(
+                state=ingest_pb2.Dataset.STATE_READY,
+                labelled=True,
+                enrolled_users=2,
+                fewest_trainable_attempts=9,
+                most_trainable_attempts=9,
+            )
 
         def ReadAttempts(self, request: ingest_pb2.ReadAttemptsRequest, timeout: float) -> object:  # noqa: N802
             with socket.create_server(("127.0.0.1", 0)) as mute, channel(f"127.0.0.1:{mute.getsockname()[1]}") as one:

@@ -14,7 +14,7 @@ from services.training.jobs import Asked, Jobs
 from services.training.tables import open_tables
 
 ASKED = Asked("ds_1", "adaboost", "ada", 0.2, "late", "timing", {"trees": 10}, 0)
-ABOUT = About("ds_1", "READY", True, "abc", "fingerprint", False, 20, {"ann": 20, "bob": 20, "cat": 20})
+ABOUT = About("ds_1", "READY", True, "abc", "fingerprint", False, 20, users=3, fewest_attempts=20, most_attempts=20)
 
 
 @dataclass

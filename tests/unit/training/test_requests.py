@@ -63,7 +63,7 @@ def test_a_wrong_field_is_named_with_what_would_be_right(changes: dict[str, Any]
     assert caught.value.message.endswith(".")
 
 
-ABOUT = About("ds_1", "READY", True, "abc", "fingerprint", False, 20, {"ann": 4, "bob": 2})
+ABOUT = About("ds_1", "READY", True, "abc", "fingerprint", False, 20, users=2, fewest_attempts=2, most_attempts=4)
 
 
 @pytest.mark.parametrize("state", dataset.READABLE)
@@ -77,8 +77,8 @@ def test_a_read_and_labelled_dataset_can_be_trained_on(state: str) -> None:
         (replace(ABOUT, state="IMPORTING"), "DATASET_NOT_READY", "IMPORTING"),
         (replace(ABOUT, state="FAILED"), "DATASET_NOT_READY", "FAILED"),
         (replace(ABOUT, labelled=False), "DATASET_UNLABELLED", "who typed"),
-        (replace(ABOUT, trainable={"ann": 4}), "NOT_ENOUGH_USERS", "has 1 enrolled"),
-        (replace(ABOUT, trainable={"ann": 4, "eve": 1}), "NOT_ENOUGH_ATTEMPTS", "'eve'"),
+        (replace(ABOUT, users=1), "NOT_ENOUGH_USERS", "has 1 enrolled"),
+        (replace(ABOUT, fewest_attempts=1), "NOT_ENOUGH_ATTEMPTS", "larger min_attempts"),
     ],
 )
 def test_a_dataset_that_nothing_can_learn_from_is_refused(about: About, reason: str, says: str) -> None:
