@@ -16,7 +16,7 @@ from rich.table import Table
 
 from keyprint.cli.console import AsJson, add_row, enum_name, ingest, output, print_json, progress_bar, say
 from keyprint.client import IngestClient
-from keyprint.errors import NotFound
+from keyprint.errors import InvalidArgument, NotFound
 from keyprint.jsonform import to_dict
 from keyprint.v1 import ingest_pb2
 
@@ -43,13 +43,17 @@ def create(
     ],
     phrase: Annotated[str, typer.Option(help="What everybody typed; the default phrase if empty.")] = "",
     min_attempts: Annotated[int, typer.Option(min=1, help="Valid attempts to be enrolled.")] = 20,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Ask whether a source read before has changed.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask whether a URL read before has changed.")] = False,
     base: Annotated[str, typer.Option(help="Dataset id; its documents come before the files.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Import typing data. Exits with 1 if nothing usable came of it; an INCOMPLETE dataset is usable and says why."""
     with ingest() as client:
-        dataset = follow(client, _begin(client, sources, phrase, min_attempts, refresh, base))
+        begun = _begin(client, sources, phrase, min_attempts, refresh, base)
+        dataset = follow(client, begun)
+        # A refresh that finds nothing new ends in the dataset from before.
+        if dataset.id != begun.id:
+            say("The source was asked again and has not changed. What was read before is used.")
         if as_json:
             print_json(dataset)
         else:
@@ -69,6 +73,12 @@ def _begin(
             raise NotFound(
                 "FILE_NOT_FOUND", f"{_shown(path)} is no file to read; give one URL, or files only.", "sources"
             )
+    if refresh:
+        raise InvalidArgument(
+            "REFRESH_INVALID",
+            "--refresh asks a URL again whether it has changed, and files are read anew each time; leave it out.",
+            "refresh",
+        )
     return client.upload_dataset(_contents(files), phrase, min_attempts, base)
 
 

@@ -243,6 +243,26 @@ def test_a_source_is_asked_again_only_where_told_to(page: Page, keyprint_stack: 
     expect(page.locator("#unchanged")).to_be_hidden()
 
 
+def test_training_and_evaluating_say_that_a_source_has_not_changed(
+    page: Page, keyprint_stack: Stack, trained: str
+) -> None:
+    page.goto("/evaluate")
+    page.get_by_label("Model", exact=True).select_option(trained)
+    for refresh in (False, True):
+        page.get_by_label("Ask the source again").set_checked(refresh, force=True)
+        submit_source(page, keyprint_stack.test_url)
+        expect(page.locator("#rows tbody tr").first).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator("#unchanged")).to_be_visible(visible=refresh)
+    page.goto("/train")
+    page.get_by_label("Model name").fill("pages-unchanged")
+    page.get_by_role("radio", name="A URL").check(force=True)
+    page.get_by_label("Ask the source again").check()
+    submit_source(page, keyprint_stack.source_url, keyprint_stack.phrase)
+    expect(page.locator("#unchanged")).to_contain_text("has not changed", timeout=PATIENCE_MS)
+    page.locator("#training [data-cancel]").click()
+    expect(page.locator("#state")).to_have_text("CANCELLED", timeout=PATIENCE_MS)
+
+
 def test_analyze_is_found_again_after_leaving(page: Page, keyprint_stack: Stack, imported: str) -> None:
     page.goto(f"/analyze?dataset={imported}&first_n=5")
     expect(page.locator("#records tbody tr")).to_have_count(5)

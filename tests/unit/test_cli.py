@@ -485,9 +485,24 @@ def test_the_first_users_are_shown_on_request_and_of_a_new_dataset(services: Ser
 
 
 def test_create_asks_the_source_again_where_told_to(services: Services, keyprint: Run) -> None:
-    keyprint("datasets", "create", "http://x/", "--refresh")
-    keyprint("datasets", "create", "http://x/")
+    refreshed = keyprint("datasets", "create", "http://x/", "--refresh")
+    plain = keyprint("datasets", "create", "http://x/")
     assert [request.refresh for request in services.ingest.asked] == [True, False]
+    # The stand-in's refresh ends in the dataset that there was.
+    assert refreshed.err == "The source was asked again and has not changed. What was read before is used.\n"
+    assert (plain.err, plain.out) == ("", refreshed.out)
+
+
+@pytest.mark.parametrize("more", [(), ("--base", "ds_1")])
+def test_files_cannot_be_asked_again_whether_they_have_changed(
+    services: Services, keyprint: Run, more: tuple[str, ...]
+) -> None:
+    result = keyprint("datasets", "create", __file__, "--refresh", *more)
+    assert (result.status, services.ingest.asked) == (1, [])
+    assert result.err == (
+        "error: --refresh asks a URL again whether it has changed, and files are read anew each time; leave it out. "
+        "[REFRESH_INVALID, refresh]\n"
+    )
 
 
 def test_records_show_labels_and_keys_as_they_are(services: Services, keyprint: Run) -> None:

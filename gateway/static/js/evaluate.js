@@ -5,7 +5,7 @@ import { announce, badge, byId, element, fill, shares, table } from "./dom.js";
 import { number, percent, plural, seconds } from "./format.js";
 import { busy, clearProblems, options, parameters, showProblem } from "./forms.js";
 import { Running } from "./running.js";
-import { chosenSource, IMPORT_DONE, fillDatasets, startSource, wireSource } from "./source.js";
+import { chosenSource, IMPORT_DONE, fillDatasets, startSource, tellUnchanged, wireSource } from "./source.js";
 import { watch } from "./watch.js";
 
 const form = byId("form");
@@ -45,9 +45,11 @@ async function importThenPredict(wish) {
   const watched = JSON.stringify(wish);
   current = watched;
   byId("result").hidden = true;
+  byId("unchanged").hidden = true;
   const path = `/v1/datasets/${encodeURIComponent(wish.dataset)}`;
   const dataset = await watch(path, "dataset", (now) => current === watched && importing.dataset(now));
   if (current !== watched) return;
+  tellUnchanged(wish.dataset, dataset);
   if (!IMPORT_DONE.has(dataset.state)) {
     throw new Problem(dataset.error ?? { reason: "DATASET_NOT_READY", field: "dataset", detail: "The import was cancelled, so there is nothing to predict." });
   }

@@ -6,7 +6,7 @@ import { announce, badge, byId, element, empty, fill, table, tiles } from "./dom
 import { ago, number, percent, seconds } from "./format.js";
 import { busy, clearProblems, numeric, options, parameters, requestId, showProblem } from "./forms.js";
 import { Running } from "./running.js";
-import { IMPORT_DONE, fillDatasets, startSource, wireSource } from "./source.js";
+import { IMPORT_DONE, fillDatasets, startSource, tellUnchanged, wireSource } from "./source.js";
 import { underWay, watch } from "./watch.js";
 
 const form = byId("form");
@@ -61,8 +61,10 @@ function writeForm(values) {
 async function importThenTrain(wish) {
   const watched = `import ${wish.request}`;
   current = watched;
+  byId("unchanged").hidden = true;
   const dataset = await watch(`/v1/datasets/${encodeURIComponent(wish.dataset)}`, "dataset", (now) => importing.dataset(now));
   if (current !== watched) return;
+  tellUnchanged(wish.dataset, dataset);
   if (!IMPORT_DONE.has(dataset.state)) {
     throw new Problem(dataset.error ?? { reason: "DATASET_NOT_READY", field: "dataset", detail: "The import was cancelled, so nothing was trained." });
   }
