@@ -23,7 +23,9 @@ from keyprint.v1 import (
     training_pb2_grpc,
 )
 
-_PIECE_BYTES = 2**20
+_PIECE_BYTES = 2**18
+"""Few enough that a slow line has sent them before ingest has waited too long for the next."""
+
 _USERS_PAGE = 1000
 
 Request = TypeVar("Request", bound=Message)

@@ -129,6 +129,12 @@ class IngestSettings(Settings):
     ingest_read_seconds: float = Field(
         30.0, gt=0, le=_DAY, description="Longest wait for the next bytes of a document or an upload, in seconds."
     )
+    ingest_upload_kib_second: float = Field(
+        16.0,
+        gt=0,
+        le=2**20,
+        description="Least KiB a second of an upload; it may fall behind by KEYPRINT_INGEST_READ_SECONDS of waiting.",
+    )
     ingest_redirects: int = Field(5, ge=0, description="Redirects followed on the way to a document.")
     ingest_retries: int = Field(3, ge=0, le=10, description="Tries after the first where the network or a 5xx fails.")
 

@@ -69,6 +69,7 @@ def _limits(settings: IngestSettings) -> tuple[FetchLimits, ImportLimits]:
         document_attempts=settings.ingest_document_attempts,
         attempt_keystrokes=settings.ingest_attempt_keystrokes,
         seconds=settings.ingest_seconds,
+        upload_bytes_second=settings.ingest_upload_kib_second * 2**10,
     )
     return fetch_limits, limits
 

@@ -80,7 +80,7 @@ class Datasets:
             DeadlineExceeded: it takes too long.
             Cancelled: it broke off.
         """
-        with closing(self._uploads.in_time(sent)) as parts:
+        with closing(self._uploads.in_time(sent, _size)) as parts:
             try:
                 return self._received(parts)
             except KeyprintError:
@@ -155,6 +155,10 @@ class Datasets:
         if dataset.state == IMPORTING:
             self._queue.put(dataset.id, dataset.runs)
         return dataset
+
+
+def _size(part: Part) -> int:
+    return len(part.content) if isinstance(part, Piece) else 0
 
 
 def _pieces(parts: Iterator[Part]) -> Iterator[tuple[str, bytes]]:

@@ -46,6 +46,7 @@ class ImportLimits:
         document_attempts: most attempts of one document, which is to say of one user.
         attempt_keystrokes: keystrokes beyond which an attempt is TOO_LONG.
         seconds: longest time from the start of a run to its end, crashes included, and longest time of an upload.
+        upload_bytes_second: least bytes of an upload for each second of waiting for it.
     """
 
     documents: int = _USUAL.ingest_documents
@@ -53,6 +54,7 @@ class ImportLimits:
     document_attempts: int = _USUAL.ingest_document_attempts
     attempt_keystrokes: int = _USUAL.ingest_attempt_keystrokes
     seconds: float = _USUAL.ingest_seconds
+    upload_bytes_second: float = _USUAL.ingest_upload_kib_second * 2**10
 
 
 _INTERNAL = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from services.ingest.fetch import FetchLimits
 from services.ingest.gunzip import unzipped
 from services.ingest.importer import ImportLimits
 from services.ingest.inbox import UPLOAD
-from services.ingest.intime import Sent, in_time
+from services.ingest.intime import Pace, Sent, in_time
 from services.ingest.parse import parse_document
 from services.ingest.store import Store
 from services.ingest.tables import Dataset
@@ -34,21 +34,21 @@ class Uploads:
     ) -> None:
         """Takes documents of up to `document_bytes` each, decompressed or not, within `limits`.
 
-        Who sends nothing for `idle_seconds` is sent away.
+        Who sends nothing, or too little, for `idle_seconds` is sent away.
         """
         self._catalogue = catalogue
         self._store = store
         self._document_bytes = document_bytes
         self._limits = limits
-        self._idle_seconds = idle_seconds
+        self._pace = Pace(limits.seconds, idle_seconds, limits.upload_bytes_second)
 
-    def in_time(self, sent: Iterator[Sent]) -> Generator[Sent, None, None]:
-        """What a caller sends, until that takes too long.
+    def in_time(self, sent: Iterator[Sent], size: Callable[[Sent], int]) -> Generator[Sent, None, None]:
+        """What a caller sends, each of so many bytes, until that takes too long.
 
         Raises:
             DeadlineExceeded: it does.
         """
-        return in_time(sent, self._idle_seconds, self._limits.seconds)
+        return in_time(sent, size, self._pace)
 
     def receive(
         self, pieces: Iterable[tuple[str, bytes]], phrase: str, min_attempts: int, base: Dataset | None

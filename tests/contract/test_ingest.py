@@ -305,6 +305,31 @@ def test_uploads_that_stand_still_leave_threads_for_calls(ingest: Stub) -> None:
             call.cancel()
 
 
+def test_uploads_that_drip_give_their_streams_back(
+    start: Callable[[Path], tuple[subprocess.Popen[bytes], str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYPRINT_INGEST_READ_SECONDS", "2")
+    _, address = start(tmp_path)
+    over = threading.Event()
+
+    def dripping() -> Iterator[ingest_pb2.UploadDatasetRequest]:
+        yield from itertools.islice(pieces(sent("ann", 2)), 1)
+        while not over.wait(0.2):
+            yield ingest_pb2.UploadDatasetRequest(
+                piece=ingest_pb2.UploadDatasetRequest.Piece(name="0.json", content=b" ")
+            )
+
+    with open_channel(address) as channel:
+        stub = Stub(channel)
+        calls = [stub.UploadDataset.future(dripping()) for _ in range(LONG_STREAMS)]
+        try:
+            reasons = {refusal(functools.partial(call.result, timeout=60)).reason for call in calls}
+            assert reasons == {"LIMIT_EXCEEDED"}
+            assert uploaded(stub, sent("ada", 30)).state == READY
+        finally:
+            over.set()
+
+
 def test_a_source_that_did_not_change_is_refreshed_to_itself(ingest: Stub, web: str) -> None:
     first = imported(ingest, f"{web}/fast/0")
     asked = Chain.asked.count("/fast/0")

@@ -337,13 +337,13 @@ def test_a_refusal_is_one_sentence_with_reason_and_field(services: Services, key
 
 def test_files_are_sent_in_order(services: Services, keyprint: Run, tmp_path: Path) -> None:
     first, second = tmp_path / "b.json", tmp_path / "a.json"
-    first.write_bytes(b"1" * (2**20 + 1))
+    first.write_bytes(b"1" * (2**18 + 1))
     second.write_bytes(b"")
     assert keyprint("datasets", "create", str(first), str(second), "--phrase", "hi").status == 0
     header, *pieces, _ = services.ingest.asked
     assert header.header.phrase == "hi"
     sent = [(piece.piece.name, len(piece.piece.content)) for piece in pieces]
-    assert sent == [(str(first), 2**20), (str(first), 1), (str(second), 0)]
+    assert sent == [(str(first), 2**18), (str(first), 1), (str(second), 0)]
 
 
 def test_a_file_that_is_not_there_is_named(services: Services, keyprint: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,7 +13,7 @@ import pytest
 
 from keyprint.errors import Cancelled, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
 from services.ingest.catalogue import Catalogue
-from services.ingest.datasets import Datasets, Header, Piece
+from services.ingest.datasets import Datasets, End, Header, Piece
 from services.ingest.importer import ImportLimits
 from services.ingest.messages import dataset_message
 from services.ingest.store import Store
@@ -223,7 +224,7 @@ def test_an_upload_that_stops_coming_is_given_up_and_leaves_nothing(
         datasets.upload(sent())
     over.set()
     assert (caught.value.reason, caught.value.field) == ("LIMIT_EXCEEDED", "files")
-    assert "sent nothing for 0.1 seconds" in caught.value.message
+    assert "waits for 0.1 seconds at most" in caught.value.message
     assert catalogue.page(None, 10) == []
     assert files(tmp_path) == []
 
@@ -241,3 +242,41 @@ def test_an_upload_that_drips_is_given_up_at_the_limit_of_an_import(catalogue: C
     with pytest.raises(DeadlineExceeded, match=r"takes longer than 0\.2 seconds"):
         datasets.upload(sent())
     over.set()
+
+
+def slow(catalogue: Catalogue, store: Store) -> Datasets:
+    """Uploads of a KiB a second at least, that may be two seconds behind."""
+    limits = ImportLimits(seconds=60, upload_bytes_second=1024)
+    return Datasets(catalogue, store, Uploads(catalogue, store, 20_000, limits, 2.0), Line(print))
+
+
+@pytest.mark.parametrize("at_once", [0, 9000])
+def test_an_upload_that_drips_is_given_up_however_fast_it_was_before(
+    catalogue: Catalogue, store: Store, at_once: int
+) -> None:
+    over = threading.Event()
+
+    def sent() -> Iterator[Header | Piece]:
+        yield Header("hi", 1, "")
+        yield Piece("a.json", b" " * at_once)
+        while not over.wait(0.05):
+            yield Piece("a.json", b" ")
+
+    with pytest.raises(DeadlineExceeded, match=r"sends less than 1 KiB a second, and .* waits for 2 seconds at most"):
+        slow(catalogue, store).upload(sent())
+    over.set()
+    assert catalogue.page(None, 10) == []
+
+
+def test_an_upload_that_is_slow_and_keeps_its_pace_is_taken(catalogue: Catalogue, store: Store) -> None:
+    content = json.dumps({"attempts": []}).encode()
+    pieces = [b" " * 200] * 45 + [content]
+
+    def sent() -> Iterator[Header | Piece | End]:
+        yield Header("hi", 1, "")
+        for piece in pieces:
+            threading.Event().wait(0.05)
+            yield Piece("a.json", piece)
+        yield End()
+
+    assert slow(catalogue, store).upload(sent()).state == IMPORTING

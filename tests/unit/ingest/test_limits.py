@@ -24,6 +24,7 @@ SETTINGS = {
     "DOCUMENT_ATTEMPTS": "document_attempts",
     "ATTEMPT_KEYSTROKES": "attempt_keystrokes",
     "SECONDS": "seconds",
+    "UPLOAD_KIB_SECOND": "upload_bytes_second",
 }
 
 
@@ -32,7 +33,7 @@ def test_a_limit_is_what_its_setting_says(setting: str, monkeypatch: pytest.Monk
     monkeypatch.setenv(f"KEYPRINT_INGEST_{setting}", "3")
     of_documents, of_imports = _limits(IngestSettings())
     found = asdict(of_documents) | asdict(of_imports)
-    assert found[SETTINGS[setting]] == 3 * (2**20 if setting.endswith("_MIB") else 1)
+    assert found[SETTINGS[setting]] == 3 * (2**20 if "_MIB" in setting else 2**10 if "_KIB" in setting else 1)
 
 
 def test_limits_that_nobody_sets_are_those_of_the_settings() -> None:
