@@ -76,8 +76,12 @@ class Services:
         call = method()
         try:
             async for request in requests:
+                if call.done():
+                    # The service has ended it, and its answer says why.
+                    break
                 await call.write(request)
-            await call.done_writing()
+            else:
+                await call.done_writing()
             return await call
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error

@@ -22,7 +22,7 @@ from gateway.api.parts import (
     event_stream,
 )
 from gateway.multipart import FormField, Part, parts
-from keyprint.errors import Cancelled, InvalidArgument, KeyprintError
+from keyprint.errors import Cancelled, DeadlineExceeded, InvalidArgument, KeyprintError
 from keyprint.forms import Body, Text, UInt32
 from keyprint.problems import of_validation
 from keyprint.v1 import ingest_pb2
@@ -98,6 +98,9 @@ async def upload_dataset(services: ServicesOf, request: Request) -> Response:
     try:
         messages = _messages(parts(request.headers.get("content-type", ""), body))
         return _accepted(await services.upload(services.ingest.UploadDataset, messages))
+    except DeadlineExceeded:
+        # Who is too slow would send for hours before hearing it.
+        raise
     except KeyprintError:
         # To one who is still sending, an early answer looks like a broken connection.
         async for _ in body:

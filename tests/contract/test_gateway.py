@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import http.client
 import io
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -232,6 +235,26 @@ def test_an_upload_that_is_refused_early_is_heard_to_its_end_and_told_why(house:
     files = [("files", ("a.json", b"x" * 2**24))]
     answer = house.http.post("/v1/datasets:upload", files=files, data={"base_dataset": "ds_none"})
     assert_problem(answer, 404, "DATASET_NOT_FOUND", "base_dataset")
+
+
+def test_who_sends_too_slowly_is_told_so_while_still_sending(house: House) -> None:
+    url = house.http.base_url
+    head = (
+        f"POST /v1/datasets:upload HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nContent-Length: 1000000\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="phrase"\r\n\r\nslow\r\n'
+        '--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+    )
+    with socket.create_connection((url.host, url.port or 80), timeout=20) as sending:
+        sending.sendall(head.encode())
+        for _ in range(200):
+            sending.sendall(b" ")
+            if select.select([sending], [], [], 0.1)[0]:
+                break
+        answer = http.client.HTTPResponse(sending)
+        answer.begin()
+        problem = json.load(answer)
+    assert (answer.status, problem["reason"], problem["field"]) == (504, "LIMIT_EXCEEDED", "files")
 
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
