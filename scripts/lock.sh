@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pins every package with its hashes, one file per container and one for developers.
+# Pins every package with its hashes, one file per container, one for Bentos and one for developers.
 # The files name no index, so whichever one a machine is set up with serves them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,6 +8,6 @@ compile() {
         --no-emit-index-url --no-annotate --no-header "$@"
 }
 compile --all-extras --output-file requirements/dev.txt
-for part in ingest training inference gateway; do
+for part in ingest training inference gateway bento; do
     compile --extra "$part" --constraint requirements/dev.txt --output-file "requirements/$part.txt"
 done

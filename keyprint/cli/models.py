@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ from rich.table import Table
 from keyprint.cli.comparison import print_comparison
 from keyprint.cli.console import AsJson, add_row, enum_name, output, print_json, training, whole_file
 from keyprint.cli.train import Holdout, Seed, Split, SplitName, read_share
+from keyprint.errors import AlreadyExists
 from keyprint.jsonform import to_dict
 from keyprint.v1 import training_pb2
 
@@ -103,6 +106,38 @@ def export(model: Reference, output_: Annotated[Path, typer.Option("--output", "
     with training() as client, whole_file(output_, "output") as file:
         for piece in client.download_model(model):
             file.write(piece)
+
+
+@app.command()
+def bento(
+    model: Reference,
+    output_: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; NAME-VERSION.bento.tar if left out.")
+    ] = None,
+) -> None:
+    """Build a Bento of a model: an archive that `bentoml serve` serves alone, over HTTP and gRPC.
+
+    Needs a checkout and the extra keyprint[bento].
+    """
+    from keyprint.bento import Content, build, check_installed
+
+    root = check_installed()
+    with training() as client, tempfile.TemporaryDirectory(prefix="keyprint-bento-") as folder:
+        found = client.get_model(model)
+        path = output_ or Path(f"{found.name}-{found.version}.bento.tar")
+        if path.exists():
+            raise AlreadyExists(
+                "FILE_EXISTS", f"{path} exists; remove it, or name another file with --output.", "output"
+            )
+        archive = Path(folder) / "model.tar"
+        with archive.open("wb") as file:
+            for piece in client.download_model(f"{found.name}@{found.version}"):
+                file.write(piece)
+        with Console(stderr=True).status("Building"):
+            built = build(Content(found.name, found.version, found.digest, archive), root, Path(folder) / "build")
+        with whole_file(path, "output") as out, built.open("rb") as file:
+            shutil.copyfileobj(file, out)
+    typer.echo(f"{path}: {found.name}@{found.version}. Unpack it and run `bentoml serve` there.")
 
 
 @app.command("import")

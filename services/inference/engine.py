@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -103,3 +104,16 @@ class Engine:
                 "model that was trained without.",
                 "attempt",
             )
+
+
+class Engines(Protocol):
+    """Engines by reference: those of training's models, or the one of a Bento's."""
+
+    def get(self, reference: str) -> Engine:
+        """The engine of a model, as `name`, `name@version` or `name@alias`."""
+
+    def index(self) -> list[tuple[str, int, bool]]:
+        """Every model there is: its name, its version, and whether it is in memory."""
+
+    def unload(self, reference: str) -> None:
+        """Takes a model out of memory until it is asked for again."""

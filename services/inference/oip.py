@@ -11,7 +11,7 @@ from inference import open_inference_grpc_pb2 as protocol
 from inference import open_inference_grpc_pb2_grpc as protocol_grpc
 from keyprint.errors import InvalidArgument, NotFound, Unavailable
 from services.inference import decide, tensors
-from services.inference.models import Models
+from services.inference.engine import Engines
 
 PLATFORM = "keyprint_onnx"
 READY, UNAVAILABLE = "READY", "UNAVAILABLE"
@@ -20,7 +20,7 @@ READY, UNAVAILABLE = "READY", "UNAVAILABLE"
 class OpenInferenceServicer(protocol_grpc.GRPCInferenceServiceServicer):
     """Answers clients of KServe, Triton and MLServer; a version is a number or an alias, or none for the newest."""
 
-    def __init__(self, models: Models, ready: Callable[[], bool]) -> None:
+    def __init__(self, models: Engines, ready: Callable[[], bool]) -> None:
         self._models = models
         self._ready = ready
 

@@ -13,10 +13,9 @@ from keyprint.errors import FailedPrecondition
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from services.inference import decide, requests
 from services.inference.dataset import predict
-from services.inference.engine import Answers, Engine
+from services.inference.engine import Answers, Engine, Engines
 from services.inference.explain import explain
 from services.inference.flags import Mask, Recent, flag, names
-from services.inference.models import Models
 
 _READABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
 _DECISIONS = {name: inference_pb2.Decision.Value(f"DECISION_{name}") for name in decide.DECISIONS}
@@ -26,7 +25,7 @@ _FLAGS = {mask: [inference_pb2.Flag.Value(f"FLAG_{name}") for name in names(mask
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     """Answers from engines; datasets come from ingest."""
 
-    def __init__(self, models: Models, ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
+    def __init__(self, models: Engines, ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
         self._models = models
         self._ingest = ingest
         self._recent = Recent()

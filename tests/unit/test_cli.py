@@ -623,6 +623,30 @@ def test_an_export_that_fails_leaves_no_file(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("model", "reason"), [("m", "SERVICE_UNAVAILABLE"), ("eve", "MODEL_NOT_FOUND")])
+def test_a_bento_that_cannot_be_built_leaves_no_file(
+    services: Services, keyprint: Run, tmp_path: Path, model: str, reason: str
+) -> None:
+    result = keyprint("models", "bento", model, "--output", str(tmp_path / "m.tar"))
+    assert result.status == 1
+    assert reason in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bento_takes_the_place_of_no_file(
+    services: Services, keyprint: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "m-1.bento.tar"
+    path.write_text("mine")
+    result = keyprint("models", "bento", "m")
+    assert result.status == 1
+    assert result.err == (
+        "error: m-1.bento.tar exists; remove it, or name another file with --output. [FILE_EXISTS, output]\n"
+    )
+    assert path.read_text() == "mine"
+
+
 def test_a_model_is_imported_from_a_file(services: Services, keyprint: Run, tmp_path: Path) -> None:
     path = tmp_path / "m.keyprint"
     path.write_bytes(MODEL)

@@ -1,0 +1,97 @@
+"""`identify` and `verify` over HTTP, with the gateway's paths, forms, answers and problems, in this very process.
+
+Only a Bento serves it: Starlette comes with BentoML.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from keyprint.errors import Internal, InvalidArgument, KeyprintError, status_of
+from keyprint.forms import Body, IdentifyBody, VerifyBody, results
+from keyprint.jsonform import to_dict
+from keyprint.problems import MEDIA_TYPE, document, document_of, of_validation
+from keyprint.v1 import inference_pb2
+from services.inference.servicer import InferenceServicer
+
+LARGE_BYTES = 64 * 2**10
+"""A larger body is answered in a thread, so that others are answered meanwhile; one attempt has a few KiB, and takes
+hardly longer than the change of threads would."""
+
+_NO_CONTEXT: Any = None
+"""Identify, BatchIdentify and Verify do not look at their call's context."""
+
+Form = TypeVar("Form", bound=Body)
+Answer = Callable[[InferenceServicer, str, bytes], dict[str, Any]]
+
+
+def create_app() -> Starlette:
+    """The application; before its first request, `state.servicer` has to be the InferenceServicer that answers."""
+    return Starlette(
+        routes=[
+            Route("/v1/models/{name}:identify", _endpoint(_identify), methods=["POST"]),
+            Route("/v1/models/{name}:verify", _endpoint(_verify), methods=["POST"]),
+        ],
+        exception_handlers={KeyprintError: _refused, HTTPException: _not_taken, Exception: _failed},
+    )
+
+
+def _endpoint(answer: Answer) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        content = await request.body()
+        given = (request.app.state.servicer, request.path_params["name"], content)
+        if len(content) > LARGE_BYTES:
+            return JSONResponse(await run_in_threadpool(answer, *given))
+        return JSONResponse(answer(*given))
+
+    return endpoint
+
+
+def _identify(servicer: InferenceServicer, name: str, content: bytes) -> dict[str, Any]:
+    request = _read(content, IdentifyBody).request(name)
+    if isinstance(request, inference_pb2.BatchIdentifyRequest):
+        return results(servicer.BatchIdentify(request, _NO_CONTEXT))
+    return to_dict(servicer.Identify(request, _NO_CONTEXT))
+
+
+def _verify(servicer: InferenceServicer, name: str, content: bytes) -> dict[str, Any]:
+    return to_dict(servicer.Verify(_read(content, VerifyBody).request(name), _NO_CONTEXT))
+
+
+def _read(content: bytes, form: type[Form]) -> Form:
+    try:
+        # Not pydantic's own reader, which refuses some of what the gateway's takes.
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        raise InvalidArgument("BODY_INVALID", "The request's body is not JSON.") from None
+    try:
+        return form.model_validate(said)
+    except ValidationError as error:
+        raise of_validation([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, KeyprintError)  # noqa: S101 - what the handler is registered for
+    return JSONResponse(document_of(error), status_of(error).http, media_type=MEDIA_TYPE)
+
+
+async def _not_taken(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - likewise
+    body = document(error.status_code, "METHOD_NOT_ALLOWED", f"This address does not take {request.method}.")
+    return JSONResponse(body, error.status_code, error.headers, MEDIA_TYPE)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    # Starlette raises it again after this answer, so the server logs it with its trace.
+    told = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
+    return JSONResponse(document_of(told), status_of(told).http, media_type=MEDIA_TYPE)
