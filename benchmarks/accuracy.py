@@ -22,9 +22,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from keyprint import attempts, package
-from keyprint.attempts import UNKNOWN_TIME, Aligned
+from keyprint.attempts import ID_BYTES, UNKNOWN_TIME, Aligned
 from keyprint.cli.train import read_params
 from keyprint.features import feature_set
 from services.ingest.duplicates import find_duplicates
@@ -149,7 +150,7 @@ def read(paths: Sequence[Path], phrase: str) -> Trainable:
     names = ("rows", "pressed_at", "released_at", "corrections", "correction_us")
     together = Aligned(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
     labels = np.array([user or "" for user in users])
-    unique = ~find_duplicates(np.unique(labels, return_inverse=True)[1], ids)
+    unique = ~find_duplicates(np.unique(labels, return_inverse=True)[1], pa.array(ids, pa.binary(ID_BYTES)))
     fingerprint = sha256(b"".join(ids)).hexdigest()
     releases = bool((together.released_at != UNKNOWN_TIME).all())
     return Trainable("", phrase, fingerprint, releases, labels, ids, together).only(unique)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +18,11 @@ from services.ingest.catalogue import Link
 from services.ingest.fetch import Content, Fetcher
 from services.ingest.inbox import UPLOAD, field_of
 from services.ingest.parse import Decoded, Document, decode, to_document
+from services.ingest.peek import peek_next
 from services.ingest.store import Store
 from services.ingest.urls import resolve, without_credentials
+
+log = logging.getLogger(__name__)
 
 AHEAD = 4
 """Documents of a list that are fetched at once."""
@@ -61,6 +65,19 @@ class Download:
     next: str | None
     fetched: Fetched
     document: Document
+
+
+@dataclass(frozen=True)
+class _Following:
+    """Where a chain goes on.
+
+    Attributes:
+        url: the URL; None at the end.
+        wrong: why what is named there is none.
+    """
+
+    url: str | None = None
+    wrong: InvalidArgument | None = None
 
 
 class Downloads:
@@ -115,7 +132,7 @@ class Downloads:
         Raises:
             KeyprintError: as `Fetcher.fetch` says.
         """
-        return self._wait(without_credentials(url), self._threads.submit(self._fetch, url))
+        return self._wait(without_credentials(url), self._begin(url))
 
     def chain(self, first: str, fetched: Fetched | None = None) -> Iterator[Download]:
         """The documents of a chain, whose first may be here; while one is read the next is already on its way."""
@@ -124,33 +141,32 @@ class Downloads:
         if fetched:
             coming.set_result(fetched)
         else:
-            coming = self._threads.submit(self._fetch, first)
+            coming = self._begin(first)
         while url:
             here, shown = url, without_credentials(url)
             found = self._wait(shown, coming)
+            likely = _following(found.url, peek_next(found.content))
+            if likely.url:
+                coming = self._begin(likely.url)
             decoded = self._decode(here, shown, found)
-            wrong: InvalidArgument | None = None
-            url = None
-            try:
-                url = resolve(found.url, decoded.next) if decoded.next else None
-            except InvalidArgument as error:
-                wrong = error
-            if url:
-                coming = self._threads.submit(self._fetch, url)
+            following = _following(found.url, decoded.next)
+            url = following.url
+            if url and url != likely.url:
+                coming = self._begin(url)
             yield Download(here, shown, decoded.next, found, to_document(decoded))
             # The document itself is good, and read by now.
-            if wrong:
-                raise wrong
+            if following.wrong:
+                raise following.wrong
 
     def each(self, links: Sequence[Link]) -> Iterator[Download]:
         """The documents of a list in its order, a few fetched at once."""
         left = iter(links)
-        coming = deque((link, self._threads.submit(self._fetch, link.url)) for link in islice(left, AHEAD))
+        coming = deque((link, self._begin(link.url)) for link in islice(left, AHEAD))
         while coming:
             link, first = coming.popleft()
             shown = repr(link.name) if link.name else without_credentials(link.url)
             fetched = self._wait(shown, first)
-            coming.extend((link, self._threads.submit(self._fetch, link.url)) for link in islice(left, 1))
+            coming.extend((link, self._begin(link.url)) for link in islice(left, 1))
             yield Download(link.url, shown, None, fetched, to_document(self._decode(link.url, shown, fetched)))
 
     def forget(self, url: str) -> None:
@@ -160,27 +176,38 @@ class Downloads:
             self._over = True
             self._store.cache.forget(self._source, url)
 
-    def _fetch(self, url: str) -> Fetched:
-        if url.startswith(UPLOAD):
-            sent = self._store.inbox.read(url)
-            return Fetched(sent, "", sha256(sent).hexdigest(), len(sent))
-        found, received = self._content(url)
-        return Fetched(found.content, found.url or url, sha256(found.content).hexdigest(), received)
+    def _begin(self, url: str) -> Future[Fetched]:
+        coming: Future[Fetched] = Future()
+        self._threads.submit(self._fetch, url, coming)
+        return coming
 
-    def _content(self, url: str) -> tuple[Content, int]:
-        """What is at `url`, and how many bytes of it were received."""
+    def _fetch(self, url: str, coming: Future[Fetched]) -> None:
+        try:
+            if url.startswith(UPLOAD):
+                sent = self._store.inbox.read(url)
+                coming.set_result(Fetched(sent, "", sha256(sent).hexdigest(), len(sent)))
+            else:
+                self._get(url, coming)
+        except BaseException as error:
+            if not coming.done():
+                coming.set_exception(error)
+                return
+            log.exception("%s was not kept for the next time", without_credentials(url))
+
+    def _get(self, url: str, coming: Future[Fetched]) -> None:
+        """Gets what is at `url`; who waits for a download has it before the cache does."""
         cache = self._store.cache
         with cache.turn(url):
             cached = cache.get(self._source, url)
-            if cached and not self._refresh:
-                return cached, 0
-            fetched = self._fetcher().fetch(url, cached)
+            fetched = cached if cached and not self._refresh else self._fetcher().fetch(url, cached)
             if fetched is cached:
-                return cached, 0
+                coming.set_result(_fetched(url, cached, 0))
+                return
+            # Nobody ends meanwhile: what was waited for is kept.
             with self._caching:
+                coming.set_result(_fetched(url, fetched, len(fetched.content)))
                 if not self._over:
                     cache.put(self._source, url, fetched)
-        return fetched, len(fetched.content)
 
     def _wait(self, shown: str, coming: Future[Fetched]) -> Fetched:
         while True:
@@ -204,3 +231,14 @@ class Downloads:
             self._sessions.fetcher = self._opened.enter_context(self._open_fetcher())
         fetcher: Fetcher = self._sessions.fetcher
         return fetcher
+
+
+def _following(base: str, named: str | None) -> _Following:
+    try:
+        return _Following(resolve(base, named) if named else None)
+    except InvalidArgument as error:
+        return _Following(wrong=error)
+
+
+def _fetched(url: str, content: Content, received: int) -> Fetched:
+    return Fetched(content.content, content.url or url, sha256(content.content).hexdigest(), received)

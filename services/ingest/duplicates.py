@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from keyprint.attempts import ID_BYTES, Flags
+from keyprint.attempts import Flags
 
 COLUMNS = ["attempt_id", "reason"]
 """What `duplicates` looks at."""
@@ -23,14 +21,13 @@ def duplicates(attempts: pa.Table, user: npt.NDArray[np.int64]) -> Flags:
         user: int64[n], who typed each, by any number.
     """
     valid = pc.equal(attempts["reason"], "")
-    ids = attempts["attempt_id"].filter(valid).to_pylist()
     rows = np.flatnonzero(valid.to_numpy())
     found = np.zeros(len(user), np.bool_)
-    found[rows] = find_duplicates(user[rows], ids)
+    found[rows] = find_duplicates(user[rows], attempts["attempt_id"].filter(valid).combine_chunks())
     return found
 
 
-def find_duplicates(user: npt.NDArray[np.int64], ids: Sequence[bytes]) -> Flags:
+def find_duplicates(user: npt.NDArray[np.int64], ids: pa.Array) -> Flags:
     """bool[n]: which attempts repeat another's timing exactly.
 
     Within one user the first of equal attempts is none; across users, where nobody can say whose it is, all are.
@@ -39,23 +36,15 @@ def find_duplicates(user: npt.NDArray[np.int64], ids: Sequence[bytes]) -> Flags:
         user: int64[n], who typed each attempt, by any number.
         ids: their n attempt ids.
     """
-    if not len(ids):
-        return np.zeros(0, np.bool_)
-    _, same, counts = np.unique(_digests(ids), return_inverse=True, return_counts=True)
+    same = ids.dictionary_encode().indices.to_numpy()
+    counts = np.bincount(same)
     # Equal ones side by side, in their order.
     order = np.argsort(same, kind="stable")
     starts = np.cumsum(counts) - counts
-    shared = np.minimum.reduceat(user[order], starts) != np.maximum.reduceat(user[order], starts)
-    first = np.zeros(len(ids), np.bool_)
+    of_each = user[order]
+    shared = np.minimum.reduceat(of_each, starts) != np.maximum.reduceat(of_each, starts)
+    first = np.zeros(len(same), np.bool_)
     first[starts] = True
-    duplicate = np.zeros(len(ids), np.bool_)
+    duplicate = np.zeros(len(same), np.bool_)
     duplicate[order] = np.repeat(shared, counts) | ~first
     return duplicate
-
-
-def _digests(ids: Sequence[bytes]) -> npt.NDArray[np.bytes_]:
-    """S17[n]: attempt ids, each with a mark after it, as numpy drops trailing zero bytes."""
-    marked = np.ones((len(ids), ID_BYTES + 1), np.uint8)
-    marked[:, :-1] = np.frombuffer(b"".join(ids), np.uint8).reshape(-1, ID_BYTES)
-    found: npt.NDArray[np.bytes_] = marked.view(f"S{ID_BYTES + 1}")[:, 0]
-    return found

@@ -19,7 +19,8 @@ from services.ingest.lines import Lines
 from services.ingest.urls import check_url, resolve, without_credentials
 
 USER_AGENT = "keyprint-ingest/0.1"
-PIECE = 1024 * 1024
+PIECE = 256 * 1024
+"""Bytes read at once: memory for more of them comes fresh from the system each time, and costs more than it saves."""
 _PASSING = (429, 500, 502, 503, 504)
 """Answers that may be others a moment later."""
 _BACKOFF_SECONDS = 0.2
@@ -97,6 +98,7 @@ class Fetcher:
 
     def __exit__(self, *_: object) -> None:
         self._session.close()
+        self._lines.close()
 
     def fetch(self, url: str, cached: Content | None = None) -> Content:
         """The document at `url`; `cached` itself, if the server says that it is still the same.
@@ -157,18 +159,20 @@ class Fetcher:
         raise Unavailable("NO_ANSWER", f"{shown} redirects more than {limits.redirects} times.", "url")
 
     def _content(self, answer: requests.Response) -> bytes:
-        most, body = self._limits.document_bytes, bytearray()
+        most, pieces, size = self._limits.document_bytes, list[bytes](), 0
         while True:
+            self._lines.hurry()
             # read1 hands over what has arrived. Decompressed below and not there, no byte of it goes uncounted.
             piece = answer.raw.read1(PIECE, decode_content=False)
             # What was cut off may look like what ended.
             self._lines.check()
             if not piece:
                 break
-            body += piece
-            if len(body) > most:
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
                 raise too_large(most)
-        content, encoding = bytes(body), answer.headers.get("Content-Encoding", "identity").lower()
+        content, encoding = b"".join(pieces), answer.headers.get("Content-Encoding", "identity").lower()
         if encoding == "identity":
             return unzipped(content, most)
         if encoding not in _ENCODINGS:

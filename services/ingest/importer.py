@@ -119,7 +119,7 @@ class Importer:
             if time.monotonic() - looked < LOOK_SECONDS:
                 return
             looked = time.monotonic()
-            part.close()
+            part.write()
             if self._catalogue.reading(dataset.id, shown) != IMPORTING:
                 raise _Cancelled
             # The clock of the machine goes on while nobody works on it.

@@ -13,13 +13,22 @@ from contextlib import contextmanager, suppress
 class Lines:
     """Cuts off what a fetch waits for: a read alone times out only when nothing comes at all.
 
-    One fetch at a time uses it; the deadline is kept by a thread of its own.
+    One fetch at a time uses it; the deadlines are kept by a thread of its own, from the first until it is closed.
     """
 
     def __init__(self) -> None:
         self._deadline = math.inf
         self._used: list[socket.socket] = []
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._watcher = threading.Thread(target=self._watch, name="deadline", daemon=True)
+        self._passed = False
+        self._closed = False
+
+    def close(self) -> None:
+        """No deadline is kept any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
 
     @property
     def left(self) -> float:
@@ -35,33 +44,45 @@ class Lines:
         if self.left <= 0:
             raise TimeoutError
 
+    def hurry(self) -> None:
+        """Has what arrives acknowledged at once: senders of small pieces may wait for that, 40 ms each time."""
+        # Where there is no such option, nobody waits.
+        if self._used and hasattr(socket, "TCP_QUICKACK"):
+            # A line ends with the last byte of an answer after which its server closes.
+            with suppress(OSError):
+                self._used[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
     @contextmanager
     def until(self, deadline: float) -> Iterator[None]:
-        """While this is open, connections in use end at `deadline`, a time of `time.monotonic`."""
-        self._deadline = deadline
-        timer = threading.Timer(max(self.left, 0.0), self._cut_off)
-        timer.daemon = True
-        timer.start()
+        """While this is open, connections in use end at `deadline`, a time of `time.monotonic`, later than the last."""
+        with self._changed:
+            self._deadline = deadline
+            # Otherwise it looks up at the deadline of before, and sees this one.
+            if self._passed:
+                self._changed.notify()
+        if not self._watcher.ident:
+            self._watcher.start()
         try:
             yield
         finally:
-            timer.cancel()
-            # One that has begun must not cut off what comes next.
-            timer.join()
-            self._used.clear()
-            self._deadline = math.inf
+            with self._changed:
+                self._used.clear()
 
     def use(self, line: socket.socket) -> None:
         """Something is about to wait for `line`; it is cut off at once if that is too late."""
-        with self._lock:
+        with self._changed:
             self._used.append(line)
             if self.left <= 0:
                 _end(line)
 
-    def _cut_off(self) -> None:
-        with self._lock:
-            for line in self._used:
-                _end(line)
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._closed:
+                self._passed = self.left <= 0
+                if self._passed:
+                    for line in self._used:
+                        _end(line)
+                self._changed.wait(None if self._passed else self.left)
 
 
 def _end(line: socket.socket) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import pyarrow as pa
 
 from services.ingest.catalogue import Catalogue
 from services.ingest.store import Store
 from services.ingest.tables import Dataset, DocumentRow
 
-MOST_KEYSTROKES = 500_000
+MOST_KEYSTROKES = 100_000
 """Keystrokes from which a part is not let grow further, which keeps memory small."""
 
 
 class OpenPart:
-    """The documents that were read since the last part was closed; they count once it is."""
+    """The documents that were read since the last part was written; they count once it is.
+
+    A part is written by a thread of its own while the next documents are read, one part at a time.
+    """
 
     def __init__(self, catalogue: Catalogue, store: Store, dataset: Dataset) -> None:
         self._catalogue = catalogue
@@ -21,20 +26,39 @@ class OpenPart:
         self._dataset = dataset
         self._rows: list[DocumentRow] = []
         self._batches: list[pa.RecordBatch] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="part")
+        self._writing: Future[None] | None = None
+        self._written: list[DocumentRow] = []
 
     def add(self, row: DocumentRow, batch: pa.RecordBatch) -> None:
-        """Adds a document; closes the part when it is large."""
+        """Adds a document; begins to write the part when it is large."""
         row.dataset_number = self._dataset.number
         row.part = self._rows[0].part if self._rows else row.number
         self._rows.append(row)
         self._batches.append(batch)
         if sum(one.keystrokes for one in self._rows) >= MOST_KEYSTROKES:
-            self.close()
+            self.write()
 
-    def close(self) -> None:
-        """Writes what there is: first the part, then, in one step, its documents into the catalogue."""
+    def write(self) -> None:
+        """Begins to write what there is, once what was begun before is done and its documents are in the catalogue."""
+        self._settle()
         if self._rows:
             rows, batches = self._rows, self._batches
             self._rows, self._batches = [], []
-            self._store.write_part(self._dataset.id, rows[0].part, batches)
-            self._catalogue.add_documents(rows)
+            self._written = rows
+            self._writing = self._thread.submit(self._store.write_part, self._dataset.id, rows[0].part, batches)
+
+    def close(self) -> None:
+        """Writes what there is, to the end."""
+        try:
+            self.write()
+            self._settle()
+        finally:
+            self._thread.shutdown()
+
+    def _settle(self) -> None:
+        if self._writing:
+            # What failed stays, and fails again: no document may count before those ahead of it.
+            self._writing.result()
+            self._catalogue.add_documents(self._written)
+            self._writing = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -16,12 +17,14 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from services.ingest import importer, part
+from services.ingest import download, importer, part
+from services.ingest.cache import Cache
 from services.ingest.catalogue import Catalogue, Link, now
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer, ImportLimits
 from services.ingest.messages import dataset_message
+from services.ingest.parse import Decoded, decode
 from services.ingest.records import read_records
 from services.ingest.store import Store, parts_of
 from services.ingest.tables import Dataset
@@ -43,6 +46,51 @@ def test_a_chain_is_followed_to_its_end(web: tuple[Path, str], run: Callable[...
     assert [row["attempt"] for row in rows] == [0, 1, 2, 3]
     trainable = [row for batch in store.read(dataset.id, parts, trainable=True) for row in batch.to_pylist()]
     assert {row["user"] for row in trainable} == {"ada"}
+
+
+def test_the_next_document_is_on_its_way_before_this_one_is_read(
+    web: tuple[Path, str], run: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", None, 30)
+
+    def when_asked(content: bytes, most: int) -> Decoded:
+        deadline = time.monotonic() + 10
+        while "/bob.json" not in Web.asked and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "/bob.json" in Web.asked
+        return decode(content, most)
+
+    monkeypatch.setattr(download, "decode", when_asked)
+    assert run(url + "ada.json").state == "READY"
+    assert Web.asked == ["/ada.json", "/bob.json"]
+
+
+def test_a_next_that_does_not_come_last_is_followed_too(web: tuple[Path, str], run: Callable[..., Dataset]) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    document(folder, "bob", None, 30)
+    said = json.loads((folder / "ada.json").read_bytes())
+    (folder / "ada.json").write_text(
+        json.dumps({"next": "bob.json", "user_label": "ada", "user_data": said["user_data"]})
+    )
+    assert [row.user for row in run(url + "ada.json").documents] == ["ada", "bob"]
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_a_second_download(
+    web: tuple[Path, str], run: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Cache, "put", full)
+    assert run(url + "ada.json").state == "READY"
+    run(url + "ada.json", "ho")
+    assert Web.asked == ["/ada.json", "/ada.json"]
 
 
 def test_the_same_source_is_not_downloaded_again_whatever_the_phrase(
