@@ -145,14 +145,16 @@ class Downloads:
         while url:
             here, shown = url, without_credentials(url)
             found = self._wait(shown, coming)
-            likely = _following(found.url, peek_next(found.content))
-            if likely.url:
-                coming = self._begin(likely.url)
+            named = peek_next(found.content)
+            following = _following(found.url, named)
+            if following.url:
+                coming = self._begin(following.url)
             decoded = self._decode(here, shown, found)
-            following = _following(found.url, decoded.next)
+            if decoded.next != named:
+                following = _following(found.url, decoded.next)
+                if following.url:
+                    coming = self._begin(following.url)
             url = following.url
-            if url and url != likely.url:
-                coming = self._begin(url)
             yield Download(here, shown, decoded.next, found, to_document(decoded))
             # The document itself is good, and read by now.
             if following.wrong:
