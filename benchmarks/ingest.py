@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,6 +151,11 @@ def mean(one: Took, other: Took) -> Took:
     return Took((one.clock + other.clock) / 2, (one.processor + other.processor) / 2)
 
 
+def median(found: Sequence[Took]) -> Took:
+    """Of each by itself."""
+    return Took(statistics.median(one.clock for one in found), statistics.median(one.processor for one in found))
+
+
 def imports(few: Path, many: Path) -> None:
     """Whole imports over HTTP, each in a process of its own."""
     address = free_address()
@@ -209,10 +214,7 @@ def import_once(url: str, directory: Path) -> dict[str, float]:
     imported(url.rpartition("/")[0] + "/" + last)
     before = speeds(directory)
     found = [imported(url) for _ in range(IMPORTS)]
-    took = Took(
-        *(statistics.median(part) for part in zip(*((one.clock, one.processor) for one, _ in found), strict=True))
-    )
-    keystrokes = found[0][1]
+    took, keystrokes = median([one for one, _ in found]), found[0][1]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     after = speeds(directory)
     parsing, to_features = (mean(one, other) for one, other in zip(before, after, strict=True))
