@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from keyprint.errors import Internal, KeyprintError, status_of
+from keyprint.errors import KeyprintError, internal, status_of
 from keyprint.problems import MEDIA_TYPE, document, of_validation
 
 log = logging.getLogger(__name__)
@@ -56,4 +56,4 @@ def install(app: FastAPI, missing_page: Callable[[Request], Response]) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         # Starlette raises it again after this answer, so the server logs it with its trace.
-        return of_error(Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what."))
+        return of_error(internal())

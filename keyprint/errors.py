@@ -116,6 +116,11 @@ TABLE: dict[type[KeyprintError], Status] = {
 _BY_CODE = {status.grpc: kind for kind, status in TABLE.items()}
 
 
+def internal() -> Internal:
+    """What a stranger is told of an error that is none of ours."""
+    return Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
+
+
 def status_of(error: KeyprintError) -> Status:
     """How `error` looks on the wire."""
     return TABLE[type(error)]

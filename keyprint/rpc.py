@@ -95,7 +95,7 @@ def _abort(method: str, error: Exception, context: grpc.ServicerContext) -> None
         if cast(Any, context).code() is not None:
             raise error
         log.error("%s failed", method, exc_info=error)
-        error = errors.Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
+        error = errors.internal()
     log.info("%s refused: %s %s", method, error.reason, error.message)
     context.abort_with_status(errors.to_rpc_status(error))
 

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from keyprint.errors import Internal, InvalidArgument, KeyprintError, status_of
+from keyprint.errors import InvalidArgument, KeyprintError, internal, status_of
 from keyprint.forms import Body, IdentifyBody, VerifyBody, results
 from keyprint.jsonform import to_dict
 from keyprint.problems import MEDIA_TYPE, document, document_of, of_validation
@@ -93,5 +93,5 @@ async def _not_taken(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     # Starlette raises it again after this answer, so the server logs it with its trace.
-    told = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
+    told = internal()
     return JSONResponse(document_of(told), status_of(told).http, media_type=MEDIA_TYPE)

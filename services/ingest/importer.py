@@ -16,7 +16,7 @@ import numpy as np
 
 from keyprint import attempts
 from keyprint.attempts import REASONS, WARNINGS, Verdicts
-from keyprint.errors import FailedPrecondition, Internal, InvalidArgument, KeyprintError, NotFound
+from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError, NotFound, internal
 from keyprint.settings import IngestSettings
 from services.ingest.catalogue import Catalogue, Link, now
 from services.ingest.download import LOOK_SECONDS, Download, Downloads
@@ -55,9 +55,6 @@ class ImportLimits:
     attempt_keystrokes: int = _USUAL.ingest_attempt_keystrokes
     seconds: float = _USUAL.ingest_seconds
     upload_bytes_second: float = _USUAL.ingest_upload_kib_second * 2**10
-
-
-_INTERNAL = Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
 
 
 class _Cancelled(Exception):
@@ -101,12 +98,12 @@ class Importer:
         except Exception:
             # The dataset has to end whatever happened; nobody else would ever end it.
             log.exception("import of %s failed", dataset_id)
-            error = _INTERNAL
+            error = internal()
         try:
             self._ending.end(dataset_id, error)
         except Exception:
             log.exception("the import of %s could not be ended", dataset_id)
-            self._ending.fail(dataset_id, _INTERNAL)
+            self._ending.fail(dataset_id, internal())
 
     def _import(self, dataset: Dataset) -> None:
         part = OpenPart(self._catalogue, self._store, dataset)
