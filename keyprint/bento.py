@@ -103,9 +103,7 @@ def build(content: Content, root: Path, folder: Path) -> Path:
             raise ValueError("its digest is another")
         options = _options(content, package.read(model))
     except (OSError, ValueError, tarfile.TarError) as error:
-        raise Internal(
-            "MODEL_CORRUPT", f"The package of {content.reference} cannot be used: {error}.", "model"
-        ) from error
+        raise package.corrupt(content.reference, error) from error
     stage(root, sources)
     (sources / "bentofile.yaml").write_text(json.dumps(options, indent=1), encoding="utf-8")
     out = folder / "bento.tar"

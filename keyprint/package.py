@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
+from keyprint.errors import Internal
 from keyprint.holdout import Split
 from keyprint.typed import Count, Number, Positive, Read, Share, Text, load
 
@@ -315,6 +316,11 @@ def unpack(archive: Path, directory: Path) -> None:
         if sum(member.size for member in packed.getmembers()) > UNPACKED_BYTES:
             raise tarfile.TarError(f"it is larger than {UNPACKED_BYTES} bytes")
         packed.extractall(directory, filter="data")
+
+
+def corrupt(reference: str, why: object) -> Internal:
+    """What is told of a model's package that is damaged, or of another Keyprint."""
+    return Internal("MODEL_CORRUPT", f"The package of {reference} cannot be used: {why}.", "model")
 
 
 def digest(directory: Path) -> str:

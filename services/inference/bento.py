@@ -15,7 +15,7 @@ from keyprint import package
 from keyprint.addresses import Address, setting_of
 from keyprint.bento import ALIAS
 from keyprint.channel import channel
-from keyprint.errors import FailedPrecondition, Internal
+from keyprint.errors import FailedPrecondition
 from keyprint.rpc import Server
 from keyprint.settings import InferenceSettings, read, run
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc
@@ -102,4 +102,4 @@ def _engine() -> Engine:
             raise ValueError("its digest is another")
         return Engine(reference, directory)
     except (OSError, ValueError) as error:
-        raise Internal("MODEL_CORRUPT", f"The package of {reference} cannot be used: {error}.", "model") from error
+        raise package.corrupt(reference, error) from error

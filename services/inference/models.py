@@ -17,7 +17,7 @@ from typing import BinaryIO
 import grpc
 
 from keyprint import package
-from keyprint.errors import Internal, KeyprintError, NotFound, from_rpc_error
+from keyprint.errors import NotFound, from_rpc_error
 from keyprint.names import parse_reference
 from keyprint.v1 import training_pb2, training_pb2_grpc
 from services.inference.engine import Engine
@@ -170,7 +170,7 @@ class Models:
         except Exception as error:
             # Damaged on disk, or of another Keyprint: the next caller pulls it again.
             shutil.rmtree(directory, ignore_errors=True)
-            raise _corrupt(reference, str(error)) from error
+            raise package.corrupt(reference, error) from error
         with self._lock:
             self._engines[key] = engine
             self._loading.pop(key, None)
@@ -187,9 +187,9 @@ class Models:
             try:
                 package.unpack(archive, unpacked)
             except (OSError, tarfile.TarError) as error:
-                raise _corrupt(reference, str(error)) from error
+                raise package.corrupt(reference, error) from error
             if package.digest(unpacked) != digest:
-                raise _corrupt(reference, "its digest is another")
+                raise package.corrupt(reference, "its digest is another")
             # Whole or not at all; two processes may do this at once.
             if not directory.exists():
                 unpacked.rename(directory)
@@ -204,7 +204,3 @@ class Models:
 def _key(model: training_pb2.Model) -> str:
     # Two versions may well have the same content.
     return f"{model.name}@{model.version} {model.digest}"
-
-
-def _corrupt(reference: str, why: str) -> KeyprintError:
-    return Internal("MODEL_CORRUPT", f"The package of {reference} cannot be used: {why}.", "model")
