@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2
@@ -30,6 +30,18 @@ _USERS_PAGE = 1000
 
 Request = TypeVar("Request", bound=Message)
 Sent = TypeVar("Sent")
+
+
+class _AskedInPages(Protocol):
+    page_token: str
+
+
+class _OnePage(Protocol):
+    next_page_token: str
+
+
+Asked = TypeVar("Asked", bound=_AskedInPages)
+Page = TypeVar("Page", bound=_OnePage)
 
 
 @contextmanager
@@ -78,6 +90,17 @@ def _request(kind: type[Request], **fields: Any) -> Request:
         except ValueError:
             raise wrong(name) or errors.InvalidArgument("FIELD_INVALID", f"{name} cannot be {value!r}.", name) from None
     return message
+
+
+def _pages(call: Callable[[Asked], Page], request: Asked) -> Iterator[Page]:
+    """The pages of a list, each asked for when it is wanted."""
+    more = True
+    while more:
+        with _told():
+            page = call(request)
+        yield page
+        request.page_token = page.next_page_token
+        more = bool(page.next_page_token)
 
 
 def _pieces(
@@ -147,26 +170,14 @@ class IngestClient:
 
     def list_datasets(self) -> Iterator[ingest_pb2.Dataset]:
         """All datasets, newest first."""
-        token, more = "", True
-        while more:
-            with _told():
-                page = self._stub.ListDatasets(_request(ingest_pb2.ListDatasetsRequest, page_token=token))
+        for page in _pages(self._stub.ListDatasets, ingest_pb2.ListDatasetsRequest()):
             yield from page.datasets
-            token = page.next_page_token
-            more = bool(token)
 
     def list_users(self, dataset: str) -> Iterator[ingest_pb2.UserStatistics]:
         """The users of a dataset with their counts, in its order, page by page as they are taken."""
-        token, more = "", True
-        while more:
-            with _told():
-                request = _request(
-                    ingest_pb2.ListUsersRequest, dataset=dataset, page_size=_USERS_PAGE, page_token=token
-                )
-                page = self._stub.ListUsers(request)
+        request = _request(ingest_pb2.ListUsersRequest, dataset=dataset, page_size=_USERS_PAGE)
+        for page in _pages(self._stub.ListUsers, request):
             yield from page.users
-            token = page.next_page_token
-            more = bool(token)
 
     def watch_dataset(self, dataset: str) -> Iterator[ingest_pb2.Dataset]:
         """The dataset now, and again whenever it changes, until its import has ended."""
@@ -260,13 +271,8 @@ class TrainingClient:
 
     def list_models(self) -> Iterator[training_pb2.Model]:
         """All models, newest first."""
-        token, more = "", True
-        while more:
-            with _told():
-                page = self._stub.ListModels(_request(training_pb2.ListModelsRequest, page_token=token))
+        for page in _pages(self._stub.ListModels, training_pb2.ListModelsRequest()):
             yield from page.models
-            token = page.next_page_token
-            more = bool(token)
 
     def delete_model(self, model: str) -> None:
         """Deletes a model; a bare name deletes all its versions."""
@@ -280,14 +286,9 @@ class TrainingClient:
 
     def alias_moves(self, model: str) -> Iterator[training_pb2.AliasMove]:
         """Where the aliases of a name pointed, newest first."""
-        token, more = "", True
-        while more:
-            with _told():
-                request = _request(training_pb2.ListAliasMovesRequest, model=model, page_token=token)
-                page = self._stub.ListAliasMoves(request)
+        request = _request(training_pb2.ListAliasMovesRequest, model=model)
+        for page in _pages(self._stub.ListAliasMoves, request):
             yield from page.moves
-            token = page.next_page_token
-            more = bool(token)
 
     def download_model(self, model: str) -> Iterator[bytes]:
         """A model as a file that `upload_model` takes, piece by piece."""
