@@ -110,6 +110,14 @@ def submit_source(page: Page, url: str, phrase: str | None = None) -> None:
     page.locator("button[type=submit]").click()
 
 
+def analyze_files(page: Page, files: list[Path], phrase: str) -> None:
+    page.goto("/analyze")
+    page.get_by_role("radio", name="Files").check(force=True)
+    page.locator("#files").set_input_files(files)
+    page.get_by_label("Phrase").fill(phrase)
+    page.get_by_role("button", name="Analyze").click()
+
+
 def start_training(page: Page, dataset: str, model: str) -> None:
     page.goto(f"/train?dataset={dataset}")
     expect(page.get_by_label("Dataset", exact=True)).to_have_value(dataset)
@@ -185,11 +193,7 @@ def test_people_are_shown_with_reasons_copies_warnings_and_why_not_enrolled(page
     for name, attempts in people.items():
         files.append(tmp_path / f"{len(files)}.json")
         files[-1].write_text(json.dumps({"user_label": name, "user_data": attempts}))
-    page.goto("/analyze")
-    page.get_by_role("radio", name="Files").check(force=True)
-    page.locator("#files").set_input_files(files)
-    page.get_by_label("Phrase").fill("hi")
-    page.get_by_role("button", name="Analyze").click()
+    analyze_files(page, files, "hi")
     rows = page.locator("#users tbody tr")
     expect(rows).to_have_count(2, timeout=PATIENCE_MS)
     expect(rows.nth(0).locator("th, td")).to_have_text(
@@ -206,11 +210,7 @@ def test_people_beyond_the_first_page_are_shown_on_request(page: Page, tmp_path:
     files = [tmp_path / f"{number}.json" for number in range(130)]
     for number, file in enumerate(files):
         file.write_text(json.dumps({"user_label": f"person {number}", "user_data": [typed("hi", 100 + number)]}))
-    page.goto("/analyze")
-    page.get_by_role("radio", name="Files").check(force=True)
-    page.locator("#files").set_input_files(files)
-    page.get_by_label("Phrase").fill("hi")
-    page.get_by_role("button", name="Analyze").click()
+    analyze_files(page, files, "hi")
     rows = page.locator("#users tbody tr")
     expect(rows).to_have_count(100, timeout=PATIENCE_MS)
     expect(page.locator("#more-people")).to_contain_text("100 of 130 people are shown.")
@@ -307,11 +307,7 @@ def test_files_are_analyzed_like_urls(page: Page, keyprint_stack: Stack, tmp_pat
     document["next"] = None
     file = tmp_path / "one.json"
     file.write_text(json.dumps(document))
-    page.goto("/analyze")
-    page.get_by_role("radio", name="Files").check(force=True)
-    page.locator("#files").set_input_files(file)
-    page.get_by_label("Phrase").fill(keyprint_stack.phrase)
-    page.get_by_role("button", name="Analyze").click()
+    analyze_files(page, [file], keyprint_stack.phrase)
     expect(page.locator("#records table")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.locator("#users tbody tr")).to_have_count(1)
 
