@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
@@ -26,8 +27,9 @@ def problem(
 
 
 def of_error(error: KeyprintError) -> JSONResponse:
-    """One of our errors as an answer."""
-    return problem(status_of(error).http, error.reason, error.message, error.field)
+    """One of our errors as an answer; RFC 9110's Retry-After says when to try again, where the error does."""
+    headers = {"Retry-After": str(math.ceil(error.retry_seconds))} if error.retry_seconds else None
+    return problem(status_of(error).http, error.reason, error.message, error.field, headers)
 
 
 def install(app: FastAPI, missing_page: Callable[[Request], Response]) -> None:

@@ -12,8 +12,9 @@
         Cancelled             the caller went away
         Internal              our fault
 
-Every error carries a stable `reason` for programs, the request's `field` it concerns, and one
-sentence for people.  `TABLE` is the one place where a class meets its gRPC and HTTP status.
+Every error carries a stable `reason` for programs, the request's `field` it concerns, one sentence
+for people, and, where another try helps, the seconds after which it may be made.  `TABLE` is the one
+place where a class meets its gRPC and HTTP status.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from http import HTTPStatus
 from typing import cast
 
 import grpc
-from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -41,11 +41,12 @@ _MESSAGE_BYTES = 1600
 class KeyprintError(Exception):
     """An error that a stranger may read."""
 
-    def __init__(self, reason: str, message: str, field: str = "") -> None:
+    def __init__(self, reason: str, message: str, field: str = "", retry_seconds: float = 0.0) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.field = field
+        self.retry_seconds = retry_seconds
 
     def to_proto(self) -> attempts_pb2.Error:
         """The same error as it stands on a dataset or a job."""
@@ -127,16 +128,21 @@ def status_of(error: KeyprintError) -> Status:
 
 
 def to_rpc_status(error: KeyprintError) -> grpc.Status:
-    """`error` as a gRPC status with a google.rpc.ErrorInfo, for `context.abort_with_status`."""
+    """`error` as a gRPC status with a google.rpc.ErrorInfo, for `context.abort_with_status`.
+
+    A google.rpc.RetryInfo stands beside it where the error says when to try again.
+    """
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     if error.field:
         info.metadata["field"] = error.field
-    detail = any_pb2.Any()
-    detail.Pack(info)
     number: int = status_of(error).grpc.value[0]
-    return rpc_status.to_status(
-        status_pb2.Status(code=code_pb2.Code.ValueType(number), message=_short(error.message), details=[detail])
-    )
+    status = status_pb2.Status(code=code_pb2.Code.ValueType(number), message=_short(error.message))
+    status.details.add().Pack(info)
+    if error.retry_seconds:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(round(error.retry_seconds * 1e9))
+        status.details.add().Pack(retry)
+    return rpc_status.to_status(status)
 
 
 def _short(message: str) -> str:
@@ -156,10 +162,12 @@ def from_rpc_error(error: grpc.RpcError) -> KeyprintError:
     for key, value in metadata:
         if key != "grpc-status-details-bin":
             continue
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        # Each is read out of whichever detail is of its kind.
         for detail in status_pb2.Status.FromString(value).details:
-            info = error_details_pb2.ErrorInfo()
-            if detail.Unpack(info):
-                return kind(info.reason, message, info.metadata.get("field", ""))
+            detail.Unpack(info) or detail.Unpack(retry)
+        if info.reason:
+            return kind(info.reason, message, info.metadata.get("field", ""), retry.retry_delay.ToNanoseconds() / 1e9)
     if kind is Unavailable:
         return Unavailable("SERVICE_UNAVAILABLE", "A Keyprint service does not answer; is it running?")
     if kind is Unimplemented:

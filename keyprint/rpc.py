@@ -6,9 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent import futures
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -17,15 +15,27 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from keyprint import errors
+from keyprint.admission import Admission
 from keyprint.channel import OPTIONS
+from keyprint.load import Load
 
 log = logging.getLogger(__name__)
 
 Message = TypeVar("Message")
 
-SERVER_THREADS = 64
+CALL_THREADS = 16
+"""Threads that answer calls.  More of them would only keep gRPC's one serving thread, which lets calls in and refuses
+them, from its turn."""
+
+WAITING_CALLS = 500
+"""Calls that may wait for a thread, unless a server is told otherwise."""
+
 LONG_STREAMS = 48
-"""Streams that last as long as their caller likes, such as watches; the threads beyond them answer calls."""
+"""Streams, which last as long as their caller likes, such as watches; they have threads of their own."""
+
+_PENDING = [("grpc.server.max_pending_requests", 2**14), ("grpc.server.max_pending_requests_hard_limit", 2**14)]
+"""Calls that gRPC keeps until its serving thread comes to them and takes them in or refuses them.  It cancels more,
+without a word of why, and would begin with some of them at a thousand."""
 
 WATCH_SECONDS = 0.2
 """How often a watched thing is looked at."""
@@ -100,41 +110,10 @@ def _abort(method: str, error: Exception, context: grpc.ServicerContext) -> None
     context.abort_with_status(errors.to_rpc_status(error))
 
 
-class StreamSlots:
-    """Keeps streams that their callers can draw out from starving calls: at most `LONG_STREAMS` are open at once."""
-
-    def __init__(self, count: int = LONG_STREAMS) -> None:
-        self._slots = threading.BoundedSemaphore(count)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """A slot, until the context ends.
-
-        Raises:
-            ResourceExhausted: all are taken.
-        """
-        if not self._slots.acquire(blocking=False):
-            raise errors.ResourceExhausted("TOO_MANY_STREAMS", "Too many streams at once; try again in a moment.")
-        try:
-            yield
-        finally:
-            self._slots.release()
-
-    def watch(
-        self, context: grpc.ServicerContext, look: Callable[[], Message], goes_on: Callable[[Message], bool]
-    ) -> Iterator[Message]:
-        """Yields what `look` sees, now and whenever that changed, as long as it `goes_on` and the caller is there.
-
-        Raises:
-            ResourceExhausted: all slots are taken.
-        """
-        with self.held():
-            yield from _changes(context, look, goes_on)
-
-
-def _changes(
+def watch(
     context: grpc.ServicerContext, look: Callable[[], Message], goes_on: Callable[[Message], bool]
 ) -> Iterator[Message]:
+    """Yields what `look` sees, now and whenever that changed, as long as it `goes_on` and the caller is there."""
     shown = None
     while context.is_active():
         seen = look()
@@ -149,19 +128,28 @@ def _changes(
 class Server:
     """A gRPC server with health and reflection, which stops gracefully on SIGTERM and SIGINT."""
 
-    def __init__(self, listen: str, *protos: FileDescriptor) -> None:
+    def __init__(
+        self, listen: str, *protos: FileDescriptor, waiting: int = WAITING_CALLS, probes: Iterable[str] = ()
+    ) -> None:
         """Prepares a server; add servicers to `grpc_server`, then call `run`.
 
         Args:
             listen: "host:port"; port 0 takes a free one.
             protos: whose services it offers, for health and reflection.
+            waiting: calls that may wait for a thread; beyond them callers are told to try again.
+            probes: methods, as "/package.Service/Method", that are answered even then, as those of health are.
 
         Raises:
             FailedPrecondition: it cannot listen there.
         """
-        self._pool = futures.ThreadPoolExecutor(SERVER_THREADS, thread_name_prefix="rpc")
-        self.grpc_server = grpc.server(self._pool, interceptors=[ErrorInterceptor()], options=OPTIONS)
-        self._health = health.HealthServicer()
+        self.calls = Load(CALL_THREADS, waiting, "call")
+        self.streams = Load(LONG_STREAMS, 0, "stream")
+        self._admission = Admission(self.calls, self.streams, probes)
+        self.grpc_server = grpc.server(
+            self.calls, interceptors=[self._admission, ErrorInterceptor()], options=[*OPTIONS, *_PENDING]
+        )
+        # Not in gRPC's own way of sending without a thread: it sends under a lock that the serving thread wants.
+        self._health = health.HealthServicer(experimental_non_blocking=False)
         self._services = [service.full_name for proto in protos for service in proto.services_by_name.values()]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc_server)
         reflection.enable_server_reflection(
@@ -184,9 +172,13 @@ class Server:
     def start(self) -> None:
         """Starts answering, and says so to health checks."""
         self.grpc_server.start()
-        for name in ("", *self._services):
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self.tell(health_pb2.HealthCheckResponse.SERVING)
         self._ready.set()
+
+    def tell(self, status: int) -> None:
+        """Tells health checks, and those who watch it, how all of its services are: a HealthCheckResponse's status."""
+        for name in ("", *self._services):
+            self._health.set(name, status)
 
     def stop(self, grace: float) -> None:
         """Turns unready, lets running calls end for `grace` seconds, then stops."""

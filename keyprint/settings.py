@@ -77,6 +77,13 @@ class Settings(BaseSettings):
     ingest_address: HostAndPort = Field("127.0.0.1:50051", description="Where the ingest service is found.")
     training_address: HostAndPort = Field("127.0.0.1:50052", description="Where the training service is found.")
     inference_address: HostAndPort = Field("127.0.0.1:50053", description="Where the inference service is found.")
+    waiting_calls: int = Field(
+        500,
+        ge=0,
+        le=100_000,
+        description="Calls that may wait in a service while it answers as many as it can; one more is refused, with "
+        "when to try again.",
+    )
     grace_seconds: float = Field(10.0, ge=0, le=_DAY, description="Seconds that calls get to end when a server stops.")
 
     def directory(self, part: str) -> Path:

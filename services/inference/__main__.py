@@ -12,7 +12,7 @@ from keyprint.rpc import Server
 from keyprint.settings import InferenceSettings, read, run
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, training_pb2_grpc
 from services.inference.models import Models
-from services.inference.oip import OpenInferenceServicer
+from services.inference.oip import PROBES, OpenInferenceServicer
 from services.inference.servicer import InferenceServicer
 
 SWEEP_SECONDS = 2.0
@@ -24,7 +24,13 @@ def main() -> None:
     settings = read(InferenceSettings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     home = settings.directory("inference")
-    server = Server(settings.inference_listen, inference_pb2.DESCRIPTOR, open_inference_grpc_pb2.DESCRIPTOR)
+    server = Server(
+        settings.inference_listen,
+        inference_pb2.DESCRIPTOR,
+        open_inference_grpc_pb2.DESCRIPTOR,
+        waiting=settings.waiting_calls,
+        probes=PROBES,
+    )
     with channel(settings.ingest_address) as ingest, channel(settings.training_address) as training:
         models = Models(
             training_pb2_grpc.TrainingServiceStub(training), home / "models", settings.inference_models_mib * 2**20

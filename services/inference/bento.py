@@ -21,7 +21,7 @@ from keyprint.settings import InferenceSettings, read, run
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc
 from services.inference import web
 from services.inference.engine import Engine
-from services.inference.oip import OpenInferenceServicer
+from services.inference.oip import PROBES, OpenInferenceServicer
 from services.inference.onemodel import OneModel
 from services.inference.servicer import InferenceServicer
 
@@ -42,7 +42,11 @@ class Keyprint:
         self._servicer = InferenceServicer(self._models, ingest_pb2_grpc.IngestServiceStub(self._ingest))
         app.state.servicer = self._servicer
         self._server = Server(
-            self._settings.inference_listen, inference_pb2.DESCRIPTOR, open_inference_grpc_pb2.DESCRIPTOR
+            self._settings.inference_listen,
+            inference_pb2.DESCRIPTOR,
+            open_inference_grpc_pb2.DESCRIPTOR,
+            waiting=self._settings.waiting_calls,
+            probes=PROBES,
         )
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]  # BentoML types it in part

@@ -14,6 +14,9 @@ from services.inference import decide, tensors
 from services.inference.engine import Engines
 
 PLATFORM = "keyprint_onnx"
+PROBES = ("/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady")
+"""What is answered whatever the server has to do."""
+
 READY, UNAVAILABLE = "READY", "UNAVAILABLE"
 
 

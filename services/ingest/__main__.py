@@ -40,7 +40,7 @@ def main() -> None:
     # A crash between the catalogue and the queue leaves a dataset that nobody works on.
     for dataset in catalogue.under_way():
         queue.resume(dataset.id, dataset.runs)
-    server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR)
+    server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR, waiting=settings.waiting_calls)
     servicer = IngestServicer(catalogue, store, Datasets(catalogue, store, uploads, queue))
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
     # Imports make objects by the million that live for a moment; the collector is to look through these alone, and

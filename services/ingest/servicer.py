@@ -8,7 +8,7 @@ import grpc
 from google.protobuf import empty_pb2
 
 from keyprint import arrow, checks
-from keyprint.rpc import StreamSlots
+from keyprint.rpc import watch
 from keyprint.v1 import attempts_pb2, ingest_pb2, ingest_pb2_grpc
 from services.ingest.catalogue import Catalogue
 from services.ingest.datasets import Datasets
@@ -32,7 +32,6 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self._catalogue = catalogue
         self._store = store
         self._datasets = datasets
-        self._slots = StreamSlots()
 
     def CreateDataset(  # noqa: N802 - gRPC's name, as are all that follow
         self, request: ingest_pb2.CreateDatasetRequest, context: grpc.ServicerContext
@@ -44,8 +43,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def UploadDataset(  # noqa: N802
         self, request_iterator: Iterator[ingest_pb2.UploadDatasetRequest], context: grpc.ServicerContext
     ) -> ingest_pb2.Dataset:
-        with self._slots.held():
-            return dataset_message(self._datasets.upload(map(upload_part, request_iterator)))
+        return dataset_message(self._datasets.upload(map(upload_part, request_iterator)))
 
     def GetDataset(  # noqa: N802
         self, request: ingest_pb2.GetDatasetRequest, context: grpc.ServicerContext
@@ -87,7 +85,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def WatchDataset(  # noqa: N802
         self, request: ingest_pb2.WatchDatasetRequest, context: grpc.ServicerContext
     ) -> Iterator[ingest_pb2.Dataset]:
-        yield from self._slots.watch(context, lambda: self._look(request.dataset), _is_under_way)
+        yield from watch(context, lambda: self._look(request.dataset), _is_under_way)
 
     def ListRecords(  # noqa: N802
         self, request: ingest_pb2.ListRecordsRequest, context: grpc.ServicerContext
@@ -106,9 +104,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         trainable = request.selection == ingest_pb2.ReadAttemptsRequest.SELECTION_TRAINABLE
         find = self._datasets.trainable if trainable else self._datasets.readable
         dataset = find(request.dataset)
-        with self._slots.held():
-            for batch in self._store.read(dataset.id, parts_of(dataset.documents), trainable):
-                yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
+        for batch in self._store.read(dataset.id, parts_of(dataset.documents), trainable):
+            yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
 
     def SummarizeDataset(  # noqa: N802
         self, request: ingest_pb2.SummarizeDatasetRequest, context: grpc.ServicerContext

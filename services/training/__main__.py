@@ -49,7 +49,7 @@ def main() -> None:
     # A crash between the tables and the queue leaves a job that nobody works on.
     for job in jobs.under_way():
         queue.resume(job.id)
-    server = Server(settings.training_listen, training_pb2.DESCRIPTOR)
+    server = Server(settings.training_listen, training_pb2.DESCRIPTOR, waiting=settings.waiting_calls)
     with channel(settings.ingest_address) as ingest:
         datasets = Ingest(ingest_pb2_grpc.IngestServiceStub(ingest))
         intake = Intake(jobs, datasets, queue)

@@ -12,7 +12,7 @@ from keyprint.errors import InvalidArgument
 from keyprint.features import FEATURE_SETS
 from keyprint.holdout import check_share
 from keyprint.names import check_alias, check_model_name
-from keyprint.rpc import StreamSlots
+from keyprint.rpc import watch
 from keyprint.v1 import training_pb2, training_pb2_grpc
 from services.training import departures, messages, requests
 from services.training.arrivals import Arrivals
@@ -53,7 +53,6 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self._arrivals = arrivals
         self._intake = intake
         self._ingest = ingest
-        self._slots = StreamSlots()
 
     def ListLearners(  # noqa: N802 - gRPC's name, as are all that follow
         self, request: training_pb2.ListLearnersRequest, context: grpc.ServicerContext
@@ -99,7 +98,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         def look() -> training_pb2.TrainingJob:
             return messages.job_message(self._jobs.get(request.job))
 
-        yield from self._slots.watch(context, look, lambda job: job.state in _UNDER_WAY)
+        yield from watch(context, look, lambda job: job.state in _UNDER_WAY)
 
     def GetModel(  # noqa: N802
         self, request: training_pb2.GetModelRequest, context: grpc.ServicerContext

@@ -410,7 +410,10 @@ _EXPLANATION = inference_pb2.Explanation(
 
 
 class Inference(inference_pb2_grpc.InferenceServiceServicer):
-    """Everything was typed by ada. Dataset "breaks" fails after two batches, "huge" has a hundred."""
+    """Everything was typed by ada, and model "busy" has too much to do.
+
+    Dataset "breaks" fails after two batches, "huge" has a hundred.
+    """
 
     def __init__(self, pause: float = 0.0) -> None:
         self._pause = pause
@@ -418,6 +421,8 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
         self.requests: list[inference_pb2.PredictDatasetRequest] = []
 
     def Identify(self, request: inference_pb2.IdentifyRequest, context: Any) -> inference_pb2.IdentifyResponse:  # noqa: N802
+        if request.model == "busy":
+            raise errors.ResourceExhausted("TOO_MANY_CALLS", "Try again.", retry_seconds=1.2)
         if not request.attempt.character:
             return inference_pb2.IdentifyResponse(decision=inference_pb2.DECISION_INVALID, reason="EMPTY")
         return inference_pb2.IdentifyResponse(

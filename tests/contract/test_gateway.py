@@ -587,6 +587,14 @@ def test_another_website_may_not_change_anything(house: House) -> None:
     assert own.status_code == 202
 
 
+def test_a_service_with_too_much_to_do_is_429_with_when_to_try_again(house: House) -> None:
+    answer = house.http.post("/v1/models/busy:identify", json={"attempt": []})
+    assert_problem(answer, 429, "TOO_MANY_CALLS")
+    # Whole seconds, and not too early.
+    assert answer.headers["Retry-After"] == "2"
+    assert "Retry-After" not in house.http.get("/v1/datasets/nowhere").headers
+
+
 def test_health_needs_nobody_and_readiness_everybody(house: House) -> None:
     assert house.http.get("/healthz").json() == {"status": "SERVING"}
     ready = house.http.get("/readyz").json()

@@ -25,7 +25,7 @@ from keyprint import arrow, errors
 from keyprint.addresses import free_address
 from keyprint.attempts import SCHEMA
 from keyprint.channel import channel as open_channel
-from keyprint.rpc import LONG_STREAMS, SERVER_THREADS
+from keyprint.rpc import LONG_STREAMS
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
 READY = ingest_pb2.Dataset.STATE_READY
@@ -293,7 +293,7 @@ def test_uploads_that_stand_still_leave_threads_for_calls(ingest: Stub) -> None:
             yield from itertools.islice(pieces(sent("ann", 2)), 1)
             go_on.wait(30)
 
-        calls = [ingest.UploadDataset.future(stalled()) for _ in range(SERVER_THREADS + 6)]
+        calls = [ingest.UploadDataset.future(stalled()) for _ in range(LONG_STREAMS + 22)]
         ingest.ListDatasets(ingest_pb2.ListDatasetsRequest(), timeout=20)
         deadline = time.monotonic() + 20
         while (refused := sum(call.done() for call in calls)) < len(calls) - LONG_STREAMS:

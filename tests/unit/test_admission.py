@@ -1,0 +1,185 @@
+"""A server takes in what it can hold, tells the others when to try again, and answers health checks in any case."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from keyprint import errors, rpc
+from keyprint.channel import channel as open_channel
+from keyprint.load import Load
+from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
+
+THREADS, WAITING, STREAMS = 2, 3, 2
+ROOM = THREADS + WAITING
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+class Gated(ingest_pb2_grpc.IngestServiceServicer):
+    """Answers when its gate is open."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.begun: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def GetDataset(  # noqa: N802 - gRPC's name, as all that follow
+        self, request: ingest_pb2.GetDatasetRequest, context: grpc.ServicerContext
+    ) -> ingest_pb2.Dataset:
+        self.begun.put(request.dataset)
+        self.gate.wait()
+        return ingest_pb2.Dataset(id=request.dataset)
+
+    def DeleteDataset(  # noqa: N802
+        self, request: ingest_pb2.DeleteDatasetRequest, context: grpc.ServicerContext
+    ) -> Any:
+        raise errors.Internal("PROBED", "This method is a probe.")
+
+    def WatchDataset(  # noqa: N802
+        self, request: ingest_pb2.WatchDatasetRequest, context: grpc.ServicerContext
+    ) -> Iterator[ingest_pb2.Dataset]:
+        yield ingest_pb2.Dataset(id=request.dataset)
+        self.gate.wait()
+
+
+class House:
+    """A small server and its callers."""
+
+    def __init__(self, server: rpc.Server, servicer: Gated, channel: grpc.Channel) -> None:
+        self.server = server
+        self.servicer = servicer
+        self.ingest = ingest_pb2_grpc.IngestServiceStub(channel)
+        # The stubs know no methods of this one.
+        self.health = cast(Any, health_pb2_grpc.HealthStub(channel))
+
+    def crowd(self, count: int) -> tuple[list[Any], list[Any]]:
+        """So many calls at once: those refused, and those that were taken in and wait for the gate."""
+        over: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        calls = [cast(Any, self.ingest.GetDataset).future(ingest_pb2.GetDatasetRequest()) for _ in range(count)]
+        for call in calls:
+            call.add_done_callback(over.put)
+        refused = [over.get() for _ in range(count - ROOM)]
+        return refused, [call for call in calls if call not in refused]
+
+
+@pytest.fixture
+def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setattr(rpc, "CALL_THREADS", THREADS)
+    monkeypatch.setattr(rpc, "LONG_STREAMS", STREAMS)
+    server = rpc.Server(
+        "127.0.0.1:0",
+        ingest_pb2.DESCRIPTOR,
+        waiting=WAITING,
+        probes=["/keyprint.v1.IngestService/DeleteDataset"],
+    )
+    servicer = cast(Any, Gated)()
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
+    server.start()
+    with open_channel(f"127.0.0.1:{server.port}") as channel:
+        yield House(server, servicer, channel)
+        servicer.gate.set()
+    server.stop(0)
+
+
+def test_a_full_server_refuses_at_once_with_when_to_try_again(house: House) -> None:
+    refused, taken = house.crowd(ROOM + 20)
+    for call in refused:
+        error = errors.from_rpc_error(call.exception())
+        assert isinstance(error, errors.ResourceExhausted)
+        assert (error.reason, error.retry_seconds) == ("TOO_MANY_CALLS", 1.0)
+    assert not any(call.done() for call in taken)
+    house.servicer.gate.set()
+    assert [call.result().id for call in taken] == [""] * ROOM
+
+
+def test_there_is_room_again_when_calls_have_ended_however_they_did(house: House) -> None:
+    for _ in range(3):
+        house.servicer.gate.clear()
+        _, taken = house.crowd(ROOM + 1)
+        for call in taken[::2]:
+            call.cancel()
+        house.servicer.gate.set()
+        assert house.server.calls.wait(60)
+
+
+def test_streams_keep_no_call_waiting_and_too_many_are_refused(house: House) -> None:
+    watch, request = house.ingest.WatchDataset, ingest_pb2.WatchDatasetRequest(dataset="ds_1")
+    watching = [watch(request) for _ in range(STREAMS)]
+    assert [next(one).id for one in watching] == ["ds_1"] * STREAMS
+    with pytest.raises(grpc.RpcError) as refused:
+        next(watch(request))
+    error = errors.from_rpc_error(refused.value)
+    assert (error.reason, error.retry_seconds) == ("TOO_MANY_STREAMS", 1.0)
+    _, taken = house.crowd(ROOM + 1)
+    house.servicer.gate.set()
+    assert [call.result().id for call in taken] == [""] * ROOM
+    assert [list(one) for one in watching] == [[]] * STREAMS
+    assert house.server.streams.wait(60)
+    assert next(watch(request)).id == "ds_1"
+
+
+def test_health_is_told_while_a_server_is_full(house: House) -> None:
+    _, taken = house.crowd(ROOM + 1)
+    assert house.health.Check(health_pb2.HealthCheckRequest()).status == SERVING
+    assert next(house.health.Watch(health_pb2.HealthCheckRequest())).status == SERVING
+    with pytest.raises(grpc.RpcError) as probed:
+        house.ingest.DeleteDataset(ingest_pb2.DeleteDatasetRequest())
+    assert errors.from_rpc_error(probed.value).reason == "PROBED"
+    assert not any(call.done() for call in taken)
+
+
+def test_watchers_of_health_hold_up_no_call_and_too_many_are_refused(
+    house: House,
+) -> None:
+    house.servicer.gate.set()
+    watching = [house.health.Watch(health_pb2.HealthCheckRequest()) for _ in range(16)]
+    assert [next(one).status for one in watching] == [SERVING] * 16
+    with pytest.raises(grpc.RpcError) as refused:
+        next(house.health.Watch(health_pb2.HealthCheckRequest()))
+    assert errors.from_rpc_error(refused.value).reason == "TOO_MANY_PROBES"
+    assert house.ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset="ds_1")).id == "ds_1"
+
+
+def test_watchers_may_come_and_go_while_others_are_told(house: House) -> None:
+    """Each change is told to every watcher; gRPC's serving thread removes those who go."""
+    told = threading.Event()
+
+    def come_and_go(_: int) -> None:
+        while not told.is_set():
+            watching = house.health.Watch(health_pb2.HealthCheckRequest())
+            # The thread of one who went may not be back yet.
+            with contextlib.suppress(grpc.RpcError):
+                next(watching)
+            watching.cancel()
+
+    with ThreadPoolExecutor(8) as callers:
+        coming = [callers.submit(come_and_go, number) for number in range(8)]
+        for _ in range(500):
+            house.server.tell(health_pb2.HealthCheckResponse.NOT_SERVING)
+            house.server.tell(SERVING)
+        told.set()
+        for one in coming:
+            one.result()
+    assert house.health.Check(health_pb2.HealthCheckRequest()).status == SERVING
+
+
+def test_a_load_has_room_for_its_threads_and_for_those_that_wait() -> None:
+    gate = threading.Event()
+    load = Load(1, 1, "test")
+    assert load.wait(0)
+    first, second = load.submit(gate.wait), load.submit(divmod, 1, 0)
+    assert not load.room
+    assert not load.wait(0)
+    gate.set()
+    assert first.result()
+    assert isinstance(second.exception(), ZeroDivisionError)
+    assert load.wait(60)
+    assert load.room
