@@ -25,6 +25,13 @@ HEALTH_WATCHERS = 16
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
+def stopping() -> errors.Unavailable:
+    """What callers are told of a server that stops."""
+    return errors.Unavailable(
+        "SERVICE_STOPPING", "The service is stopping; try again in a moment.", retry_seconds=RETRY_SECONDS
+    )
+
+
 class Admission(grpc.ServerInterceptor):
     """Refuses calls in gRPC's serving thread, before anything of them is read, with when to try again.
 
@@ -53,16 +60,14 @@ class Admission(grpc.ServerInterceptor):
             check: _refusal(_full("TOO_MANY_PROBES", "Too many probes at once; try again in a moment.")),
             watch: _refusal(_full("TOO_MANY_PROBES", "Too many watch health at once; try again in a moment.")),
         }
-        self._stopping = _refusal(
-            errors.Unavailable(
-                "SERVICE_STOPPING", "The service is stopping; try again in a moment.", retry_seconds=RETRY_SECONDS
-            )
-        )
+        self._stopping = _refusal(stopping())
         self._closed = False
 
     def close(self) -> None:
         """Lets nobody in from now on but probes."""
         self._closed = True
+        for load in (self._calls, self._streams):
+            load.held.close()
 
     def intercept_service(
         self,
@@ -75,12 +80,13 @@ class Admission(grpc.ServerInterceptor):
         method = handler_call_details.method
         load = self._beside.get(method)
         if load is None:
-            if self._closed:
-                return self._stopping
             # The stubs type what a handler knows of itself as abstract methods; it is plain attributes.
             kind = cast(Any, handler)
             load = self._streams if kind.request_streaming or kind.response_streaming else self._calls
-        if not load.room:
+        if not load.held.up():
+            if self._closed and method not in self._beside:
+                log.info("%s refused: stopping", method)
+                return self._stopping
             log.info("%s refused: too many at once", method)
             return self._full[load]
         if load is not self._calls:

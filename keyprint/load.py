@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent import futures
@@ -11,10 +12,45 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
-class Load(futures.ThreadPoolExecutor):
-    """Threads that count the calls which they were given and have not answered, those that wait included.
+class Count:
+    """How many there are of something, no more than there may be, for whoever waits until there are none."""
 
-    gRPC gives a call to them from one thread, right after its interceptors: if those see `room`, there is room.
+    def __init__(self, most: float = math.inf) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._value = 0
+        self._most = most
+
+    def up(self) -> bool:
+        """One more, if there may be."""
+        with self._changed:
+            if self._value >= self._most:
+                return False
+            self._value += 1
+            return True
+
+    def down(self) -> None:
+        """One less."""
+        with self._changed:
+            self._value -= 1
+            if not self._value:
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """From now on there may be no more."""
+        with self._changed:
+            self._most = 0
+
+    def wait(self, seconds: float) -> bool:
+        """Waits until there are none, `seconds` at most; whether it came to that."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._value, max(0.0, seconds))
+
+
+class Load(futures.ThreadPoolExecutor):
+    """Threads that answer calls, each of which has been counted before, in an interceptor.
+
+    Attributes:
+        held: calls that were let in and are not answered, those that wait included.
     """
 
     def __init__(self, threads: int, waiting: int, name: str) -> None:
@@ -26,19 +62,10 @@ class Load(futures.ThreadPoolExecutor):
             name: how the threads' names begin.
         """
         super().__init__(threads, thread_name_prefix=name)
-        self._most = threads + waiting
-        self._held = 0
-        self._changed = threading.Condition(threading.Lock())
-
-    @property
-    def room(self) -> bool:
-        """Whether it can hold one more."""
-        return self._held < self._most
+        self.held = Count(threads + waiting)
 
     def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[Result]:
-        """Takes a call in, whether there is room or not."""
-        with self._changed:
-            self._held += 1
+        """Takes a call that was counted; gRPC does so from its serving thread, right after the interceptors."""
         return super().submit(self._answer, fn, *args, **kwargs)
 
     def _answer(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
@@ -46,15 +73,7 @@ class Load(futures.ThreadPoolExecutor):
         try:
             return fn(*args, **kwargs)
         finally:
-            with self._changed:
-                self._held -= 1
-                if not self._held:
-                    self._changed.notify_all()
-
-    def wait(self, seconds: float) -> bool:
-        """Waits until it holds none, `seconds` at most; whether it came to that."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._held, seconds)
+            self.held.down()
 
 
 class AtOnce(futures.ThreadPoolExecutor):

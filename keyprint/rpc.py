@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import grpc
 from google.protobuf.descriptor import FileDescriptor
@@ -15,9 +16,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from keyprint import errors
-from keyprint.admission import Admission
+from keyprint.admission import Admission, stopping
 from keyprint.channel import OPTIONS
-from keyprint.load import Load
+from keyprint.load import Count, Load
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,22 @@ _PENDING = [("grpc.server.max_pending_requests", 2**14), ("grpc.server.max_pendi
 """Calls that gRPC keeps until its serving thread comes to them and takes them in or refuses them.  It cancels more,
 without a word of why, and would begin with some of them at a thousand."""
 
+LAST_SECONDS = 0.2
+"""How long the last answers may travel before the process ends."""
+
 WATCH_SECONDS = 0.2
 """How often a watched thing is looked at."""
 
 
 class ErrorInterceptor(grpc.ServerInterceptor):
-    """Turns what a handler raises into a status that a stranger may read, and logs each call."""
+    """Turns what a handler raises into a status that a stranger may read, and logs each call.
+
+    Attributes:
+        unsent: calls that a handler has begun and whose answer has not been sent.
+    """
+
+    def __init__(self) -> None:
+        self.unsent = Count()
 
     def intercept_service(
         self,
@@ -64,16 +75,17 @@ class ErrorInterceptor(grpc.ServerInterceptor):
         }[kind.request_streaming, kind.response_streaming]
         return cast(
             "grpc.RpcMethodHandler[Any, Any]",
-            cast(Any, make)(wrap(method, behaviour), kind.request_deserializer, kind.response_serializer),
+            cast(Any, make)(wrap(method, behaviour, self.unsent), kind.request_deserializer, kind.response_serializer),
         )
 
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 
-def _guard_unary(method: str, behaviour: Behaviour) -> Behaviour:
+def _guard_unary(method: str, behaviour: Behaviour, unsent: Count) -> Behaviour:
     def call(request: Any, context: grpc.ServicerContext) -> Any:
         began = time.perf_counter()
+        _count(context, unsent)
         try:
             answer = behaviour(request, context)
         except Exception as error:
@@ -84,14 +96,22 @@ def _guard_unary(method: str, behaviour: Behaviour) -> Behaviour:
     return call
 
 
-def _guard_stream(method: str, behaviour: Behaviour) -> Behaviour:
+def _guard_stream(method: str, behaviour: Behaviour, unsent: Count) -> Behaviour:
     def call(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        _count(context, unsent)
         try:
             yield from behaviour(request, context)
         except Exception as error:
             _abort(method, error, context)
 
     return call
+
+
+def _count(context: grpc.ServicerContext, unsent: Count) -> None:
+    """Counts a call until gRPC has sent its answer, or the caller went away."""
+    unsent.up()
+    if not context.add_callback(unsent.down):
+        unsent.down()
 
 
 def _abort(method: str, error: Exception, context: grpc.ServicerContext) -> None:
@@ -110,19 +130,50 @@ def _abort(method: str, error: Exception, context: grpc.ServicerContext) -> None
     context.abort_with_status(errors.to_rpc_status(error))
 
 
-def watch(
-    context: grpc.ServicerContext, look: Callable[[], Message], goes_on: Callable[[Message], bool]
-) -> Iterator[Message]:
-    """Yields what `look` sees, now and whenever that changed, as long as it `goes_on` and the caller is there."""
-    shown = None
-    while context.is_active():
-        seen = look()
-        if seen != shown:
-            yield seen
-            shown = seen
-        if not goes_on(seen):
-            return
-        time.sleep(WATCH_SECONDS)
+class Watches:
+    """Streams of how something is, which end when the server stops."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+
+    def watch(
+        self, context: grpc.ServicerContext, look: Callable[[], Message], goes_on: Callable[[Message], bool]
+    ) -> Iterator[Message]:
+        """Yields what `look` sees, now and whenever that changed, as long as it `goes_on` and the caller is there.
+
+        Raises:
+            Unavailable: the server stops.
+        """
+        shown = None
+        while context.is_active():
+            seen = look()
+            if seen != shown:
+                yield seen
+                shown = seen
+            if not goes_on(seen):
+                return
+            if self._stopping.wait(WATCH_SECONDS):
+                raise stopping()
+
+
+class _Health(health.HealthServicer):
+    """Ends watches of health when the server stops.
+
+    Not in gRPC's own way of sending without a thread: it sends under a lock that the serving thread wants.
+    """
+
+    def __init__(self, stopping: threading.Event) -> None:
+        super().__init__(experimental_non_blocking=False)
+        self._stopping = stopping
+
+    # The base class answers with an iterator too, unless it is to send without a thread.
+    def Watch(  # type: ignore[override]  # noqa: N802 - gRPC's name
+        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> Iterator[health_pb2.HealthCheckResponse]:
+        for status in super().Watch(request, context):
+            yield status
+            if self._stopping.is_set() and status.status != health_pb2.HealthCheckResponse.SERVING:
+                return
 
 
 class Server:
@@ -145,18 +196,19 @@ class Server:
         self.calls = Load(CALL_THREADS, waiting, "call")
         self.streams = Load(LONG_STREAMS, 0, "stream")
         self._admission = Admission(self.calls, self.streams, probes)
-        self.grpc_server = grpc.server(
-            self.calls, interceptors=[self._admission, ErrorInterceptor()], options=[*OPTIONS, *_PENDING]
-        )
-        # Not in gRPC's own way of sending without a thread: it sends under a lock that the serving thread wants.
-        self._health = health.HealthServicer(experimental_non_blocking=False)
+        guard = ErrorInterceptor()
+        self._unsent = guard.unsent
+        self.grpc_server = grpc.server(self.calls, interceptors=[self._admission, guard], options=[*OPTIONS, *_PENDING])
+        self._stopping = threading.Event()
+        self._health = _Health(self._stopping)
         self._services = [service.full_name for proto in protos for service in proto.services_by_name.values()]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc_server)
         reflection.enable_server_reflection(
             [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME], self.grpc_server
         )
         self._ready = threading.Event()
-        self._stopping = threading.Event()
+        self._told_to_stop = threading.Event()
+        self.watches = Watches(self._stopping)
         try:
             self.port = self.grpc_server.add_insecure_port(listen)
         except RuntimeError:
@@ -180,18 +232,35 @@ class Server:
         for name in ("", *self._services):
             self._health.set(name, status)
 
-    def stop(self, grace: float) -> None:
-        """Turns unready, lets running calls end for `grace` seconds, then stops."""
+    def drain(self, grace: float) -> None:
+        """Turns unready, refuses what comes, and lets what was let in be answered for `grace` seconds."""
+        ends = time.monotonic() + grace
         self._ready.clear()
+        self._stopping.set()
         self._health.enter_graceful_shutdown()
-        self.grpc_server.stop(grace).wait()
+        self._admission.close()
+        for count in (self.calls.held, self.streams.held, self._unsent):
+            count.wait(ends - time.monotonic())
 
-    def run(self, grace: float) -> None:
-        """Starts, waits for SIGTERM or SIGINT, and stops gracefully."""
+    def stop(self, grace: float) -> None:
+        """Drains, then stops; gRPC cancels what reaches it at that moment."""
+        self.drain(grace)
+        self.grpc_server.stop(0).wait()
+
+    def run(self, grace: float) -> NoReturn:
+        """Starts, serves until SIGTERM or SIGINT, drains, and ends the process.
+
+        The server is not stopped: those who call to the last are told that it is stopping, and then that nobody is
+        there, which is UNAVAILABLE both times.  Other threads and child processes end with it, whatever they are at.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopping.set())
+            signal.signal(number, lambda *_: self._told_to_stop.set())
         self.start()
         log.info("listening on port %d", self.port)
-        self._stopping.wait()
+        self._told_to_stop.wait()
         log.info("stopping")
-        self.stop(grace)
+        self.drain(grace)
+        # A connection that is closed with something unread in it forgets what it has sent and is not acknowledged.
+        time.sleep(min(grace, LAST_SECONDS))
+        logging.shutdown()
+        os._exit(0)

@@ -84,7 +84,9 @@ class Settings(BaseSettings):
         description="Calls that may wait in a service while it answers as many as it can; one more is refused, with "
         "when to try again.",
     )
-    grace_seconds: float = Field(10.0, ge=0, le=_DAY, description="Seconds that calls get to end when a server stops.")
+    grace_seconds: float = Field(
+        10.0, ge=0, le=_DAY, description="Seconds that calls let in get to end when a server stops."
+    )
 
     def directory(self, part: str) -> Path:
         """A part's own directory below `home`, made if it is not there.

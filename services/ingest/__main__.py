@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 
 from keyprint.database import workflows_url
 from keyprint.rpc import Server
@@ -41,17 +40,15 @@ def main() -> None:
     for dataset in catalogue.under_way():
         queue.resume(dataset.id, dataset.runs)
     server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR, waiting=settings.waiting_calls)
-    servicer = IngestServicer(catalogue, store, Datasets(catalogue, store, uploads, queue))
+    servicer = IngestServicer(catalogue, store, Datasets(catalogue, store, uploads, queue), server.watches)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
     # Imports make objects by the million that live for a moment; the collector is to look through these alone, and
     # not after every few hundred of them.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-    server.run(settings.grace_seconds)
-    logging.shutdown()
     # An import may be in the middle of a slow download; it goes on at the next start.
-    os._exit(0)
+    server.run(settings.grace_seconds)
 
 
 def _limits(settings: IngestSettings) -> tuple[FetchLimits, ImportLimits]:

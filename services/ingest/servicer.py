@@ -8,7 +8,7 @@ import grpc
 from google.protobuf import empty_pb2
 
 from keyprint import arrow, checks
-from keyprint.rpc import watch
+from keyprint.rpc import Watches
 from keyprint.v1 import attempts_pb2, ingest_pb2, ingest_pb2_grpc
 from services.ingest.catalogue import Catalogue
 from services.ingest.datasets import Datasets
@@ -28,10 +28,11 @@ from services.ingest.summary import summarize
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """Turns messages into calls, and what comes of them into messages."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, datasets: Datasets) -> None:
+    def __init__(self, catalogue: Catalogue, store: Store, datasets: Datasets, watches: Watches) -> None:
         self._catalogue = catalogue
         self._store = store
         self._datasets = datasets
+        self._watches = watches
 
     def CreateDataset(  # noqa: N802 - gRPC's name, as are all that follow
         self, request: ingest_pb2.CreateDatasetRequest, context: grpc.ServicerContext
@@ -85,7 +86,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def WatchDataset(  # noqa: N802
         self, request: ingest_pb2.WatchDatasetRequest, context: grpc.ServicerContext
     ) -> Iterator[ingest_pb2.Dataset]:
-        yield from watch(context, lambda: self._look(request.dataset), _is_under_way)
+        yield from self._watches.watch(context, lambda: self._look(request.dataset), _is_under_way)
 
     def ListRecords(  # noqa: N802
         self, request: ingest_pb2.ListRecordsRequest, context: grpc.ServicerContext

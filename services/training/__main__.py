@@ -53,12 +53,12 @@ def main() -> None:
     with channel(settings.ingest_address) as ingest:
         datasets = Ingest(ingest_pb2_grpc.IngestServiceStub(ingest))
         intake = Intake(jobs, datasets, queue)
-        servicer = TrainingServicer(jobs, models, store, Comparer(models, store), arrivals, intake, datasets)
+        servicer = TrainingServicer(
+            jobs, models, store, Comparer(models, store), arrivals, intake, datasets, server.watches
+        )
         training_pb2_grpc.add_TrainingServiceServicer_to_server(servicer, server.grpc_server)
+        # A job that is being worked on starts again at the next start; its process ends with this one.
         server.run(settings.grace_seconds)
-    logging.shutdown()
-    # A job that is being worked on starts again at the next start; its process ends with this one.
-    os._exit(0)
 
 
 if __name__ == "__main__":

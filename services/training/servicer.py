@@ -12,7 +12,7 @@ from keyprint.errors import InvalidArgument
 from keyprint.features import FEATURE_SETS
 from keyprint.holdout import check_share
 from keyprint.names import check_alias, check_model_name
-from keyprint.rpc import watch
+from keyprint.rpc import Watches
 from keyprint.v1 import training_pb2, training_pb2_grpc
 from services.training import departures, messages, requests
 from services.training.arrivals import Arrivals
@@ -45,6 +45,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         arrivals: Arrivals,
         intake: Intake,
         ingest: Ingest,
+        watches: Watches,
     ) -> None:
         self._jobs = jobs
         self._models = models
@@ -53,6 +54,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self._arrivals = arrivals
         self._intake = intake
         self._ingest = ingest
+        self._watches = watches
 
     def ListLearners(  # noqa: N802 - gRPC's name, as are all that follow
         self, request: training_pb2.ListLearnersRequest, context: grpc.ServicerContext
@@ -98,7 +100,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         def look() -> training_pb2.TrainingJob:
             return messages.job_message(self._jobs.get(request.job))
 
-        yield from watch(context, look, lambda job: job.state in _UNDER_WAY)
+        yield from self._watches.watch(context, look, lambda job: job.state in _UNDER_WAY)
 
     def GetModel(  # noqa: N802
         self, request: training_pb2.GetModelRequest, context: grpc.ServicerContext

@@ -15,6 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -24,6 +26,7 @@ import pytest
 import uvicorn
 
 from gateway.app import create_app
+from keyprint import rpc
 from keyprint.addresses import free_address
 from keyprint.settings import GatewaySettings
 from keyprint.v1 import attempts_pb2
@@ -613,29 +616,62 @@ def test_a_gateway_without_services_lives_and_says_what_is_missing() -> None:
     next(gateways, None)
 
 
-def test_a_signal_ends_the_gateway_well_while_somebody_watches() -> None:
-    slow = fakes.Ingest(pause=0.5, steps=100)
-    server = fakes.serve(slow)
+def test_a_gateway_is_not_ready_while_a_service_stops() -> None:
+    servers = [fakes.serve(servicer) for servicer in (fakes.Ingest(), fakes.Training(), fakes.Inference())]
+    ingest, training, inference = (f"127.0.0.1:{server.port}" for server in servers)
+    settings = GatewaySettings(ingest_address=ingest, training_address=training, inference_address=inference)
+    gateways = run_gateway(settings)
+    with httpx.Client(base_url=next(gateways).url) as client:
+        assert client.get("/readyz").status_code == 200
+        servers[0].drain(0)
+        assert "ingest is NOT_SERVING" in assert_problem(client.get("/readyz"), 503, "SERVICE_UNAVAILABLE")
+        refused = client.get("/v1/datasets")
+        assert_problem(refused, 503, "SERVICE_STOPPING")
+        assert refused.headers["Retry-After"] == "1"
+    next(gateways, None)
+    for server in servers:
+        server.stop(0)
+
+
+@contextmanager
+def gateway_process(part: str, server: rpc.Server) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+    """A gateway of its own in front of one service."""
     listen = free_address().listen
     environment = {
         **os.environ,
         "KEYPRINT_GATEWAY_LISTEN": listen,
-        "KEYPRINT_INGEST_ADDRESS": f"127.0.0.1:{server.port}",
+        f"KEYPRINT_{part}_ADDRESS": f"127.0.0.1:{server.port}",
         "KEYPRINT_GRACE_SECONDS": "5",
     }
     process = subprocess.Popen([sys.executable, "-m", "gateway"], env=environment)
     try:
         with httpx.Client(base_url=f"http://{listen}", timeout=20) as client:
             wait_for(client, process)
-            dataset = client.post("/v1/datasets", json={"url": SOURCE}).json()["id"]
-            with client.stream("GET", f"/v1/datasets/{dataset}/events") as answer:
-                assert next(answer.iter_raw()).startswith(b"event: dataset")
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(5) == 0
+            yield client, process
     finally:
         process.kill()
         process.wait()
         server.stop(0)
+
+
+def test_a_signal_ends_the_gateway_well_while_somebody_watches() -> None:
+    with gateway_process("INGEST", fakes.serve(fakes.Ingest(pause=0.5, steps=100))) as (client, process):
+        dataset = client.post("/v1/datasets", json={"url": SOURCE}).json()["id"]
+        with client.stream("GET", f"/v1/datasets/{dataset}/events") as answer:
+            assert next(answer.iter_raw()).startswith(b"event: dataset")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0
+
+
+def test_what_the_gateway_has_begun_to_answer_is_answered_when_a_signal_ends_it() -> None:
+    slow = fakes.Inference(pause=0.5)
+    with gateway_process("INFERENCE", fakes.serve(slow)) as (client, process), ThreadPoolExecutor(1) as caller:
+        answer = caller.submit(client.get, "/v1/models/ada/predictions", params={"dataset": "ds_1", "first_n": 3})
+        while not slow.requests:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert len(answer.result().json()["rows"]) == 3
+        assert process.wait(5) == 0
 
 
 def wait_for(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -15,13 +16,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from keyprint import errors, rpc
 from keyprint.channel import channel as open_channel
-from keyprint.load import Load
+from keyprint.load import Count, Load
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
 THREADS, WAITING, STREAMS = 2, 3, 2
 ROOM = THREADS + WAITING
 
-SERVING = health_pb2.HealthCheckResponse.SERVING
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Gated(ingest_pb2_grpc.IngestServiceServicer):
@@ -107,7 +108,7 @@ def test_there_is_room_again_when_calls_have_ended_however_they_did(house: House
         for call in taken[::2]:
             call.cancel()
         house.servicer.gate.set()
-        assert house.server.calls.wait(60)
+        assert house.server.calls.held.wait(60)
 
 
 def test_streams_keep_no_call_waiting_and_too_many_are_refused(house: House) -> None:
@@ -122,8 +123,37 @@ def test_streams_keep_no_call_waiting_and_too_many_are_refused(house: House) -> 
     house.servicer.gate.set()
     assert [call.result().id for call in taken] == [""] * ROOM
     assert [list(one) for one in watching] == [[]] * STREAMS
-    assert house.server.streams.wait(60)
+    assert house.server.streams.held.wait(60)
     assert next(watch(request)).id == "ds_1"
+
+
+@pytest.mark.parametrize("seconds", [None, 0.2])
+def test_a_call_that_ends_while_it_waits_is_not_answered_any_more(house: House, seconds: float | None) -> None:
+    """Cancelled by its caller, or because its time was over."""
+    get = cast(Any, house.ingest.GetDataset).future
+    running = [get(ingest_pb2.GetDatasetRequest(dataset="running")) for _ in range(THREADS)]
+    assert [house.servicer.begun.get() for _ in running] == ["running"] * THREADS
+    # gRPC does not tell otherwise when a server has heard of a call, and that it has ended.
+    states = house.server.grpc_server._state.rpc_states  # type: ignore[attr-defined]
+
+    def until(calls: int) -> None:
+        while len(states) != calls:
+            time.sleep(0.01)
+
+    kept = get(ingest_pb2.GetDatasetRequest(dataset="kept"))
+    until(THREADS + 1)
+    given_up = get(ingest_pb2.GetDatasetRequest(dataset="given up"), timeout=seconds)
+    if seconds is None:
+        until(THREADS + 2)
+        given_up.cancel()
+    with pytest.raises((grpc.RpcError, grpc.FutureCancelledError)):
+        given_up.result()
+    until(THREADS + 1)
+    house.servicer.gate.set()
+    assert kept.result().id == "kept"
+    assert house.server.calls.held.wait(60)
+    assert house.servicer.begun.get() == "kept"
+    assert house.servicer.begun.empty()
 
 
 def test_health_is_told_while_a_server_is_full(house: House) -> None:
@@ -163,7 +193,7 @@ def test_watchers_may_come_and_go_while_others_are_told(house: House) -> None:
     with ThreadPoolExecutor(8) as callers:
         coming = [callers.submit(come_and_go, number) for number in range(8)]
         for _ in range(500):
-            house.server.tell(health_pb2.HealthCheckResponse.NOT_SERVING)
+            house.server.tell(NOT_SERVING)
             house.server.tell(SERVING)
         told.set()
         for one in coming:
@@ -171,15 +201,48 @@ def test_watchers_may_come_and_go_while_others_are_told(house: House) -> None:
     assert house.health.Check(health_pb2.HealthCheckRequest()).status == SERVING
 
 
-def test_a_load_has_room_for_its_threads_and_for_those_that_wait() -> None:
+def test_a_server_that_drains_is_not_healthy_and_answers_those_whom_it_let_in(house: House) -> None:
+    _, taken = house.crowd(ROOM + 1)
+    watching = house.health.Watch(health_pb2.HealthCheckRequest())
+    assert next(watching).status == SERVING
+    house.server.drain(0)
+    assert not house.server.ready
+    assert [one.status for one in watching] == [NOT_SERVING]
+    assert house.health.Check(health_pb2.HealthCheckRequest()).status == NOT_SERVING
+    with pytest.raises(grpc.RpcError) as call:
+        house.ingest.GetDataset(ingest_pb2.GetDatasetRequest())
+    with pytest.raises(grpc.RpcError) as stream:
+        next(house.ingest.WatchDataset(ingest_pb2.WatchDatasetRequest()))
+    for refused in (call, stream):
+        error = errors.from_rpc_error(refused.value)
+        assert isinstance(error, errors.Unavailable)
+        assert (error.reason, error.retry_seconds) == ("SERVICE_STOPPING", 1.0)
+    assert not any(one.done() for one in taken)
+    house.servicer.gate.set()
+    house.server.drain(60)
+    assert [one.result().id for one in taken] == [""] * ROOM
+
+
+def test_a_count_has_room_until_it_is_closed() -> None:
+    count = Count(2)
+    assert [count.up(), count.up(), count.up()] == [True, True, False]
+    count.down()
+    assert count.up()
+    assert not count.wait(0)
+    count.close()
+    count.down()
+    assert not count.up()
+    count.down()
+    assert count.wait(0)
+
+
+def test_a_load_holds_a_call_until_it_ends_however_it_does() -> None:
     gate = threading.Event()
     load = Load(1, 1, "test")
-    assert load.wait(0)
+    assert [load.held.up(), load.held.up()] == [True, True]
     first, second = load.submit(gate.wait), load.submit(divmod, 1, 0)
-    assert not load.room
-    assert not load.wait(0)
+    assert not load.held.wait(0)
     gate.set()
     assert first.result()
     assert isinstance(second.exception(), ZeroDivisionError)
-    assert load.wait(60)
-    assert load.room
+    assert load.held.wait(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -130,8 +131,18 @@ class Caller:
 
 def test_a_watch_tells_changes_only() -> None:
     looks = iter([1, 1, 2, 2, 3])
-    watch = rpc.watch(cast(Any, Caller()), lambda: next(looks), lambda state: state != 3)
-    assert list(watch) == [1, 2, 3]
+    watches = rpc.Watches(threading.Event())
+    assert list(watches.watch(cast(Any, Caller()), lambda: next(looks), lambda state: state != 3)) == [1, 2, 3]
+
+
+def test_a_watch_ends_with_the_server_and_says_so() -> None:
+    stopping = threading.Event()
+    watch = rpc.Watches(stopping).watch(cast(Any, Caller()), lambda: 1, lambda state: True)
+    assert next(watch) == 1
+    stopping.set()
+    with pytest.raises(errors.Unavailable) as ended:
+        next(watch)
+    assert (ended.value.reason, ended.value.retry_seconds) == ("SERVICE_STOPPING", 1.0)
 
 
 @pytest.mark.parametrize("kind", errors.KeyprintError.__subclasses__())

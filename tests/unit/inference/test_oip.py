@@ -13,7 +13,7 @@ from inference import open_inference_grpc_pb2_grpc as protocol_grpc
 from keyprint import errors, rpc
 from keyprint.channel import channel as open_channel
 from services.inference.models import Models
-from services.inference.oip import OpenInferenceServicer
+from services.inference.oip import PROBES, OpenInferenceServicer
 from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, House, write_package
 
 Stub = protocol_grpc.GRPCInferenceServiceStub
@@ -21,7 +21,7 @@ Stub = protocol_grpc.GRPCInferenceServiceStub
 
 @pytest.fixture
 def server() -> Iterator[rpc.Server]:
-    made = rpc.Server("127.0.0.1:0", protocol.DESCRIPTOR)
+    made = rpc.Server("127.0.0.1:0", protocol.DESCRIPTOR, probes=PROBES)
     yield made
     made.stop(0)
 
@@ -70,8 +70,12 @@ def test_no_attempts_are_no_rows(stub: Stub) -> None:
 
 def test_a_server_is_ready_until_it_stops(stub: Stub, server: rpc.Server) -> None:
     assert stub.ServerReady(protocol.ServerReadyRequest()).ready
-    server.stop(0)
-    assert not server.ready
+    server.drain(0)
+    assert not stub.ServerReady(protocol.ServerReadyRequest()).ready
+    assert stub.ServerLive(protocol.ServerLiveRequest()).live
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.ServerMetadata(protocol.ServerMetadataRequest())
+    assert errors.from_rpc_error(refused.value).reason == "SERVICE_STOPPING"
 
 
 def test_a_model_is_ready_on_while_training_is_away_and_others_are_not(stub: Stub, house: House) -> None:

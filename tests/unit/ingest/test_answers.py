@@ -34,7 +34,9 @@ def address(catalogue: Catalogue, store: Store) -> Iterator[str]:
     # Neither an upload nor the queue is asked for anything.
     datasets = Datasets(catalogue, store, cast(Uploads, None), cast(Any, None))
     server = rpc.Server("127.0.0.1:0", ingest_pb2.DESCRIPTOR)
-    ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(catalogue, store, datasets), server.grpc_server)
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(
+        IngestServicer(catalogue, store, datasets, server.watches), server.grpc_server
+    )
     server.start()
     yield f"127.0.0.1:{server.port}"
     server.stop(0)
