@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import onnx
+import pyarrow as pa
 import pytest
 from onnx import TensorProto, helper
 
@@ -72,6 +73,30 @@ def join(*several: attempts.Keystrokes) -> attempts.Keystrokes:
         released_at=np.concatenate([one.released_at for one in several]),
         malformed=np.concatenate([one.malformed for one in several]),
     )
+
+
+def batch(*several: attempts.Keystrokes, first: int = 0) -> pa.RecordBatch:
+    """What ingest sends of these attempts."""
+    joined = join(*several)
+    reasons = attempts.judge(joined, PHRASE).reason
+    rows = []
+    for number, (begin, end) in enumerate(zip(joined.offsets[:-1], joined.offsets[1:], strict=True)):
+        rows.append(
+            {
+                "attempt": first + number,
+                "attempt_id": bytes(16),
+                "user": None,
+                "typed_at": int(joined.pressed_at[begin]) if end > begin else None,
+                "character": [chr(code) for code in joined.character[begin:end]],
+                "pressed_at": joined.pressed_at[begin:end].tolist(),
+                "released_at": joined.released_at[begin:end].tolist(),
+                "reason": attempts.REASONS[reasons[number]],
+                "warnings": 0,
+                "duplicate": False,
+                "enrolled": False,
+            }
+        )
+    return pa.RecordBatch.from_pylist(rows, attempts.SCHEMA)
 
 
 def write_package(

@@ -11,13 +11,12 @@ import pyarrow as pa
 import pytest
 
 from keyprint import attempts
-from keyprint.attempts import SCHEMA
 from keyprint.errors import FailedPrecondition, InvalidArgument, NotFound
 from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from keyprint.v1 import attempts_pb2, inference_pb2
 from services.inference import dataset, decide, requests
 from services.inference.engine import Engine
-from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, join, keystrokes, write_package
+from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, batch, join, keystrokes, write_package
 
 
 @pytest.fixture(scope="module")
@@ -95,30 +94,6 @@ def test_a_model_that_needs_releases_says_so(tmp_path: Path) -> None:
 
 
 # Datasets
-
-
-def batch(*several: attempts.Keystrokes, first: int = 0) -> pa.RecordBatch:
-    """What ingest sends of these attempts."""
-    joined = join(*several)
-    reasons = attempts.judge(joined, PHRASE).reason
-    rows = []
-    for number, (begin, end) in enumerate(zip(joined.offsets[:-1], joined.offsets[1:], strict=True)):
-        rows.append(
-            {
-                "attempt": first + number,
-                "attempt_id": bytes(16),
-                "user": None,
-                "typed_at": int(joined.pressed_at[begin]) if end > begin else None,
-                "character": [chr(code) for code in joined.character[begin:end]],
-                "pressed_at": joined.pressed_at[begin:end].tolist(),
-                "released_at": joined.released_at[begin:end].tolist(),
-                "reason": attempts.REASONS[reasons[number]],
-                "warnings": 0,
-                "duplicate": False,
-                "enrolled": False,
-            }
-        )
-    return pa.RecordBatch.from_pylist(rows, SCHEMA)
 
 
 def test_every_attempt_of_a_dataset_gets_a_row_in_order(engine: Engine) -> None:
