@@ -6,6 +6,7 @@
         AlreadyExists         it would make something that exists
         FailedPrecondition    right in itself, wrong for how things stand
         ResourceExhausted     too much at once; try again later
+        TooLarge              more than a message may have
         Unavailable           a service does not answer; try again later
         Unimplemented         a service does not know the call, as one that is older than its caller
         DeadlineExceeded      the caller's time ran out
@@ -19,6 +20,7 @@ place where a class meets its gRPC and HTTP status.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,6 +30,7 @@ import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from keyprint.channel import MESSAGE_BYTES
 from keyprint.v1 import attempts_pb2
 
 DOMAIN = "keyprint"
@@ -73,6 +76,10 @@ class ResourceExhausted(KeyprintError):
     """Too much at once."""
 
 
+class TooLarge(KeyprintError):
+    """More than a message may have; gRPC refuses it, with the status of ResourceExhausted."""
+
+
 class Unavailable(KeyprintError):
     """A service does not answer."""
 
@@ -107,6 +114,7 @@ TABLE: dict[type[KeyprintError], Status] = {
     AlreadyExists: Status(grpc.StatusCode.ALREADY_EXISTS, HTTPStatus.CONFLICT),
     FailedPrecondition: Status(grpc.StatusCode.FAILED_PRECONDITION, HTTPStatus.CONFLICT),
     ResourceExhausted: Status(grpc.StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS),
+    TooLarge: Status(grpc.StatusCode.RESOURCE_EXHAUSTED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     Unavailable: Status(grpc.StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     Unimplemented: Status(grpc.StatusCode.UNIMPLEMENTED, HTTPStatus.NOT_IMPLEMENTED),
     DeadlineExceeded: Status(grpc.StatusCode.DEADLINE_EXCEEDED, HTTPStatus.GATEWAY_TIMEOUT),
@@ -114,7 +122,12 @@ TABLE: dict[type[KeyprintError], Status] = {
     Internal: Status(grpc.StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
 }
 
-_BY_CODE = {status.grpc: kind for kind, status in TABLE.items()}
+_BY_CODE = {status.grpc: kind for kind, status in TABLE.items() if kind is not TooLarge}
+
+_LARGER = re.compile(
+    r"(CLIENT: Sent|SERVER: Received|SERVER: Sent|CLIENT: Received) message larger than max \((\d+) vs"
+)
+"""What gRPC says of a message that is too large: who saw it, and its bytes."""
 
 
 def internal() -> Internal:
@@ -168,8 +181,18 @@ def from_rpc_error(error: grpc.RpcError) -> KeyprintError:
             detail.Unpack(info) or detail.Unpack(retry)
         if info.reason:
             return kind(info.reason, message, info.metadata.get("field", ""), retry.retry_delay.ToNanoseconds() / 1e9)
+    if larger := _LARGER.match(message):
+        return _too_large(larger[1], int(larger[2]))
     if kind is Unavailable:
         return Unavailable("SERVICE_UNAVAILABLE", "A Keyprint service does not answer; is it running?")
     if kind is Unimplemented:
         return Unimplemented("NOT_IMPLEMENTED", "The Keyprint service that answers this does not offer it yet.")
     return kind(code.name, message)
+
+
+def _too_large(seen: str, size: int) -> TooLarge:
+    what, mend = ("request", "send") if seen in ("CLIENT: Sent", "SERVER: Received") else ("answer", "ask for")
+    return TooLarge(
+        "MESSAGE_TOO_LARGE",
+        f"The {what} has {size:,} bytes and may have {MESSAGE_BYTES:,}; {mend} less at once.",
+    )

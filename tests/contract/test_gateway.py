@@ -616,6 +616,12 @@ def test_a_gateway_without_services_lives_and_says_what_is_missing() -> None:
     next(gateways, None)
 
 
+def test_a_request_over_the_limit_is_413_with_the_limit_named(house: House) -> None:
+    attempt = [{"typed_at": "2026-01-01T00:00:00", "character": "x" * 9_000_000}] * 2
+    answer = house.http.post("/v1/models/ada:identify", json={"attempt": attempt})
+    assert "and may have 16,777,216; send less at once" in assert_problem(answer, 413, "MESSAGE_TOO_LARGE")
+
+
 def test_a_gateway_is_not_ready_while_a_service_stops() -> None:
     servers = [fakes.serve(servicer) for servicer in (fakes.Ingest(), fakes.Training(), fakes.Inference())]
     ingest, training, inference = (f"127.0.0.1:{server.port}" for server in servers)

@@ -12,6 +12,7 @@ from google.protobuf import empty_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from keyprint import errors, rpc
+from keyprint.channel import MESSAGE_BYTES
 from keyprint.channel import channel as open_channel
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
@@ -35,6 +36,8 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
     def WatchDataset(  # noqa: N802 - gRPC's name
         self, request: ingest_pb2.WatchDatasetRequest, context: grpc.ServicerContext
     ) -> Iterator[ingest_pb2.Dataset]:
+        if request.dataset == "much":
+            yield ingest_pb2.Dataset(id="x" * MESSAGE_BYTES)
         yield ingest_pb2.Dataset(id=request.dataset)
         raise errors.FailedPrecondition("GONE", "It was deleted.", "dataset")
 
@@ -45,15 +48,20 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
 
 
 @pytest.fixture(scope="module")
-def channel() -> Iterator[grpc.Channel]:
+def address() -> Iterator[str]:
     server = rpc.Server("127.0.0.1:0", ingest_pb2.DESCRIPTOR)
     # The stubs call every method abstract; those left out answer UNIMPLEMENTED.
     servicer = cast(Any, Ingest)()
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
     server.start()
-    with open_channel(f"127.0.0.1:{server.port}") as opened:
-        yield opened
+    yield f"127.0.0.1:{server.port}"
     server.stop(0)
+
+
+@pytest.fixture(scope="module")
+def channel(address: str) -> Iterator[grpc.Channel]:
+    with open_channel(address) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -88,6 +96,33 @@ def test_a_message_that_repeats_much_of_a_request_arrives_shortened(
     assert (type(error), error.reason, error.field) == (errors.NotFound, "DATASET_NOT_FOUND", "dataset")
     assert error.message.startswith(f"There is no dataset {letter}")
     assert error.message.endswith(f"{letter}…")
+
+
+@pytest.mark.parametrize("knows_the_limit", [True, False])
+def test_a_message_over_the_limit_is_refused_with_the_limit_named(
+    ingest: ingest_pb2_grpc.IngestServiceStub, address: str, knows_the_limit: bool
+) -> None:
+    error = refusal(ingest, "x" * MESSAGE_BYTES) if knows_the_limit else refusal_of_a_stranger(address)
+    assert (type(error), error.reason) == (errors.TooLarge, "MESSAGE_TOO_LARGE")
+    assert error.message == "The request has 16,777,221 bytes and may have 16,777,216; send less at once."
+
+
+def refusal_of_a_stranger(address: str) -> errors.KeyprintError:
+    """Theirs is a channel without options, and gRPC's own words name the limit too."""
+    request = ingest_pb2.GetDatasetRequest(dataset="x" * MESSAGE_BYTES)
+    with grpc.insecure_channel(address) as channel:
+        stub = ingest_pb2_grpc.IngestServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match=r"vs\. 16777216") as caught:
+            stub.GetDataset(request)
+    return errors.from_rpc_error(caught.value)
+
+
+def test_an_answer_over_the_limit_is_refused_likewise(ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        next(ingest.WatchDataset(ingest_pb2.WatchDatasetRequest(dataset="much")))
+    error = errors.from_rpc_error(caught.value)
+    assert isinstance(error, errors.TooLarge)
+    assert error.message == "The answer has 16,777,221 bytes and may have 16,777,216; ask for less at once."
 
 
 def test_an_unforeseen_error_tells_a_stranger_nothing(ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
