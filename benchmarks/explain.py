@@ -67,7 +67,7 @@ def row(name: str, engine: Engine, data: Trainable) -> str:
     costs = (
         _median_us([partial(_answer, engine, one) for one in timed]),
         _median_us([partial(flag, engine, one, recent) for one in answered]),
-        _median_us([partial(explain, engine, one, user) for one, user in zip(answered, best, strict=True)]),
+        _median_us([partial(explain, engine, one, 0, user) for one, user in zip(answered, best, strict=True)]),
     )
     rates = ((masks & bit != 0).sum() for bit in (REPLAY, SYNTHETIC))
     return (

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from keyprint.attempts import UNKNOWN_TIME, Aligned
+from keyprint.attempts import UNKNOWN_TIME, Aligned, Codes
 from keyprint.errors import InvalidArgument
 
 Matrix = npt.NDArray[np.float32]
@@ -102,33 +102,40 @@ def feature_set(name: str) -> FeatureSet:
 
 
 def _log(milliseconds: Block) -> Block:
-    return np.log(np.clip(milliseconds, SHORTEST_MS, LONGEST_MS))
+    return np.log(_within(milliseconds, SHORTEST_MS))
 
 
 def _signed_log(milliseconds: Block) -> Block:
     """Logarithmic in both directions and smooth at zero: flight times are negative when keys overlap."""
-    return np.arcsinh(np.clip(milliseconds, -LONGEST_MS, LONGEST_MS) / 10.0)
+    return np.arcsinh(_within(milliseconds, -LONGEST_MS) / 10.0)
 
 
-def _back(values: Block, keys: int) -> Block:
-    """Each press minus the one `keys` before it; 0 where there is none."""
-    out = np.zeros_like(values)
-    out[:, keys:] = values[:, keys:] - values[:, :-keys]
-    return out
+def _within(milliseconds: Block, least: float) -> Block:
+    # Two calls of two ufuncs; np.clip takes as long as the rest of a column for a single attempt.
+    return np.minimum(np.maximum(milliseconds, least), LONGEST_MS)
 
 
-def _graph(pressed: Block, keys: int) -> Block:
-    """Log of the time over the last `keys` keys; 0 where there are not as many."""
-    out = np.zeros_like(pressed)
-    out[:, keys:] = _log(pressed[:, keys:] - pressed[:, :-keys])
-    return out
+def _graphs(pressed: Block, most: int) -> Block:
+    """Logs of the times over the last 1 to `most` keys, float64[most, m, L]; 0 where there are not as many."""
+    times = np.zeros((most, *pressed.shape))
+    for keys in range(1, most + 1):
+        np.subtract(pressed[:, keys:], pressed[:, :-keys], out=times[keys - 1, :, keys:])
+    logs = _log(times)
+    for keys in range(1, most + 1):
+        logs[keys - 1, :, :keys] = 0.0
+    return logs
 
 
 def _change(values: Block, first: int) -> Block:
     """Each value minus the one before it, from key `first` on; 0 before."""
-    out = np.zeros_like(values)
-    out[:, first:] = values[:, first:] - values[:, first - 1 : -1]
+    out = np.zeros(values.shape)
+    np.subtract(values[:, first:], values[:, first - 1 : -1], out=out[:, first:])
     return out
+
+
+def _sum(values: Block | Codes) -> Block:
+    # ndarray.sum goes through Python before it comes here.
+    return np.asarray(np.add.reduce(values, axis=1, dtype=np.float64))
 
 
 def _holds(aligned: Aligned) -> Block:
@@ -143,37 +150,43 @@ def _holds(aligned: Aligned) -> Block:
 
 def _timing(aligned: Aligned, release_times: bool) -> Channels:
     pressed = (aligned.pressed_at - aligned.pressed_at[:, :1]) / 1e3
-    latency = _graph(pressed, 1)
-    total = _log(np.minimum(pressed[:, -1], pressed.shape[1] * LONGEST_MS))
+    keys = pressed.shape[1]
+    latency, digraph, trigraph = _graphs(pressed, 3)
+    total = np.log(np.maximum(np.minimum(pressed[:, -1], keys * LONGEST_MS), SHORTEST_MS))
     share = latency - total[:, None]
     share[:, 0] = 0.0
-    cost = np.log1p(np.clip(aligned.correction_us / 1e3, 0.0, LONGEST_MS))
+    cost = np.log1p(_within(aligned.correction_us / 1e3, 0.0))
     per_key = {
         "log_press_to_press": latency,
         "press_to_press_change": _change(latency, 2),
-        "log_digraph": _graph(pressed, 2),
-        "log_trigraph": _graph(pressed, 3),
+        "log_digraph": digraph,
+        "log_trigraph": trigraph,
         "share_of_total": share,
         "corrections": aligned.corrections.astype(np.float64),
         "correction_cost": cost,
     }
     totals = {
         "log_total": total,
-        "total_corrections": aligned.corrections.sum(axis=1, dtype=np.float64),
-        "total_correction_cost": cost.sum(axis=1),
+        "total_corrections": _sum(aligned.corrections),
+        "total_correction_cost": _sum(cost),
     }
     if release_times:
-        held = np.clip(_holds(aligned), SHORTEST_MS, LONGEST_MS)
+        held = _within(_holds(aligned), SHORTEST_MS)
+        released = pressed + held
         hold = np.log(held)
-        flight = np.zeros_like(pressed)
-        flight[:, 1:] = pressed[:, 1:] - (pressed[:, :-1] + held[:, :-1])
+        since = np.zeros((2, *pressed.shape))
+        np.subtract(pressed[:, 1:], released[:, :-1], out=since[0, :, 1:])
+        np.subtract(released[:, 1:], released[:, :-1], out=since[1, :, 1:])
+        flight, release_to_release = _signed_log(since)
+        mean = _sum(hold) / keys
+        apart = hold - mean[:, None]
         per_key |= {
             "log_hold": hold,
             "hold_change": _change(hold, 1),
-            "flight": _signed_log(flight),
-            "release_to_release": _signed_log(_back(pressed + held, 1)),
+            "flight": flight,
+            "release_to_release": release_to_release,
         }
-        totals |= {"mean_log_hold": hold.mean(axis=1), "spread_of_log_hold": hold.std(axis=1)}
+        totals |= {"mean_log_hold": mean, "spread_of_log_hold": np.sqrt(_sum(apart * apart) / keys)}
     return Channels(per_key, totals)
 
 
@@ -208,7 +221,7 @@ FEATURE_SETS = {
     for one in (
         FeatureSet(
             "timing",
-            1,
+            2,
             "Log press-to-press latencies, their changes, sums over two and three keys and shares of the total, "
             "corrections with their places and cost; with release times also holds, flights and release-to-release "
             "times.",

@@ -94,7 +94,7 @@ class Thresholds:
         """The threshold for a false accept rate, interpolated over its logarithm, the nearest end beyond the ends."""
         return float(np.interp(np.log(far), np.log(self.far), self.threshold))
 
-    @property
+    @cached_property
     def default(self) -> float:
         """The threshold at the default rate."""
         return self.at(self.default_far)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from keyprint.attempts import REASONS
 from keyprint.errors import InvalidArgument, NotFound
-from keyprint.features import Matrix
 from services.inference.engine import Answers, Engine
 
 IDENTIFIED, UNKNOWN, INVALID = "IDENTIFIED", "UNKNOWN", "INVALID"
@@ -43,7 +42,7 @@ class Decided:
 def decide(engine: Engine, answers: Answers) -> Decided:
     """Names the best candidate of every attempt, the first of equals."""
     count, rows = len(answers.verdicts.reason), answers.rows
-    order = _ranked(answers.probabilities, 2)
+    order = np.argsort(-answers.probabilities, axis=1, kind="stable")[:, :2]
     user, second = np.full((2, count), "", engine.labels.dtype)
     user[rows], second[rows] = engine.labels[order[:, 0]], engine.labels[order[:, 1]]
     probability = np.zeros(count)
@@ -54,12 +53,13 @@ def decide(engine: Engine, answers: Answers) -> Decided:
     return Decided(user, probability, decision, _REASONS[answers.verdicts.reason], second)
 
 
-def candidates(engine: Engine, answers: Answers, count: int) -> Sequence[tuple[str, float]]:
-    """The `count` best candidates of one attempt, best first, the first of equals first; none if it is not valid."""
-    if not len(answers.rows):
+def candidates(engine: Engine, answers: Answers, attempt: int, count: int) -> Sequence[tuple[str, float]]:
+    """The `count` best candidates of an attempt, best first, the first of equals first; none if it is not valid."""
+    row = answers.row(attempt)
+    if row is None:
         return []
-    probabilities = answers.probabilities[0]
-    order = _ranked(answers.probabilities, count)[0]
+    probabilities = answers.probabilities[row]
+    order = (-probabilities).argsort(kind="stable")[:count]
     return list(zip(engine.labels[order].tolist(), probabilities[order].tolist(), strict=True))
 
 
@@ -84,8 +84,8 @@ def claimed_rate(engine: Engine, far: float) -> float:
     return far
 
 
-def score(engine: Engine, answers: Answers, user: str) -> float:
-    """The probability that this user typed one attempt; 0 if it is not valid.
+def score(engine: Engine, answers: Answers, attempt: int, user: str) -> float:
+    """The probability that this user typed an attempt; 0 if it is not valid.
 
     Raises:
         NotFound: the model does not know the user.
@@ -94,8 +94,5 @@ def score(engine: Engine, answers: Answers, user: str) -> float:
         column = engine.package.labels.index(user)
     except ValueError:
         raise NotFound("USER_NOT_FOUND", f"{engine.reference} does not know {user!r}.", "user") from None
-    return float(answers.probabilities[0, column]) if len(answers.rows) else 0.0
-
-
-def _ranked(probabilities: Matrix, count: int) -> npt.NDArray[np.int64]:
-    return np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+    row = answers.row(attempt)
+    return 0.0 if row is None else float(answers.probabilities[row, column])

@@ -35,6 +35,10 @@ class Answers:
         """int64[m], which attempts are valid."""
         return self.aligned.rows
 
+    def row(self, attempt: int) -> int | None:
+        """Which of the m a valid attempt is; None for one that is not."""
+        return None if self.verdicts.reason[attempt] else int(self.rows.searchsorted(attempt))
+
 
 class Engine:
     """One model; safe to share between threads.

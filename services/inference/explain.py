@@ -33,14 +33,15 @@ class Explanation:
     hold: npt.NDArray[np.float64]
 
 
-def explain(engine: Engine, answers: Answers, user: str) -> Explanation | None:
-    """What spoke for and against this user, who is one of the model's, in one attempt; None if it is not valid."""
-    if not len(answers.rows):
+def explain(engine: Engine, answers: Answers, attempt: int, user: str) -> Explanation | None:
+    """What spoke for and against this user, who is one of the model's, in an attempt; None if it is not valid."""
+    row = answers.row(attempt)
+    if row is None:
         return None
     keys = len(engine.phrase)
     column = engine.package.labels.index(user)
     # Everything at once: the attempt itself too, so that all are rounded alike.
-    asked = engine.probabilities(_occluded(engine, answers.aligned))
+    asked = engine.probabilities(_occluded(engine, answers.aligned.only(row)))
     odds = _log_odds(asked.astype(np.float64), column)
     said = odds[0] - odds[1:]
     hold = said[keys:] if engine.release_times else np.zeros(keys)

@@ -8,14 +8,14 @@ import grpc
 import pyarrow as pa
 
 from keyprint import arrow
-from keyprint.attempts import REASONS
 from keyprint.errors import FailedPrecondition
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from services.inference import decide, requests
 from services.inference.dataset import predict
-from services.inference.engine import Answers, Engine, Engines
+from services.inference.engine import Engine, Engines
 from services.inference.explain import explain
-from services.inference.flags import Mask, Recent, flag, names
+from services.inference.findings import Finder, Finding
+from services.inference.flags import names
 
 _READABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
 _DECISIONS = {name: inference_pb2.Decision.Value(f"DECISION_{name}") for name in decide.DECISIONS}
@@ -28,7 +28,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     def __init__(self, models: Engines, ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
         self._models = models
         self._ingest = ingest
-        self._recent = Recent()
+        self._finder = Finder()
 
     def Identify(  # noqa: N802 - gRPC's name, as are all that follow
         self, request: inference_pb2.IdentifyRequest, context: grpc.ServicerContext
@@ -37,21 +37,19 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         keystrokes = requests.attempt(request.attempt)
         engine = self._models.get(request.model)
         engine.check_releases(keystrokes)
-        answers = engine.answer(keystrokes)
-        decided = decide.decide(engine, answers)
-        flags = flag(engine, answers, self._recent)
+        found = self._finder.find_one(engine, keystrokes)
         return inference_pb2.IdentifyResponse(
             model=engine.reference,
             candidates=[
                 inference_pb2.Candidate(user=user, probability=probability)
-                for user, probability in decide.candidates(engine, answers, count)
+                for user, probability in decide.candidates(engine, found.answers, found.attempt, count)
             ],
-            decision=_DECISIONS[decided.decision[0]],
-            reason=decided.reason[0],
+            decision=_DECISIONS[found.decision],
+            reason=found.reason,
             threshold=engine.package.decision.identification.default,
             far=engine.package.decision.identification.default_far,
-            flags=_flags(flags),
-            explanation=_explanation(engine, answers, str(decided.user[0])) if request.explain else None,
+            flags=_FLAGS[found.flags],
+            explanation=_explanation(engine, found, found.user) if request.explain else None,
         )
 
     def BatchIdentify(  # noqa: N802
@@ -60,15 +58,15 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         keystrokes = requests.batch(request)
         engine = self._models.get(request.model)
         engine.check_releases(keystrokes)
-        answers = engine.answer(keystrokes)
-        decided = decide.decide(engine, answers)
+        found = self._finder.find(engine, keystrokes)
+        decided = found.decided
         return inference_pb2.BatchIdentifyResponse(
             model=engine.reference,
             user=decided.user.tolist(),
             probability=decided.probability.tolist(),
             decision=[_DECISIONS[one] for one in decided.decision.tolist()],
             reason=decided.reason.tolist(),
-            flags=flag(engine, answers, self._recent).tolist(),
+            flags=found.flags.tolist(),
         )
 
     def Verify(  # noqa: N802
@@ -79,18 +77,17 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         far = decide.claimed_rate(engine, request.far)
         threshold = engine.package.decision.verification.at(far)
         engine.check_releases(keystrokes)
-        answers = engine.answer(keystrokes)
-        score = decide.score(engine, answers, request.user)
-        reason = REASONS[answers.verdicts.reason[0]]
+        found = self._finder.find_one(engine, keystrokes)
+        score = decide.score(engine, found.answers, found.attempt, request.user)
         return inference_pb2.VerifyResponse(
             model=engine.reference,
             score=score,
             threshold=threshold,
-            accepted=not reason and score >= threshold,
-            reason=reason,
+            accepted=not found.reason and score >= threshold,
+            reason=found.reason,
             far=far,
-            flags=_flags(flag(engine, answers, self._recent)),
-            explanation=_explanation(engine, answers, request.user) if request.explain else None,
+            flags=_FLAGS[found.flags],
+            explanation=_explanation(engine, found, request.user) if request.explain else None,
         )
 
     def PredictDataset(  # noqa: N802
@@ -113,13 +110,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             attempts.cancel()
 
 
-def _flags(mask: Mask) -> list[inference_pb2.Flag.ValueType]:
-    """Of one attempt."""
-    return _FLAGS[int(mask[0])]
-
-
-def _explanation(engine: Engine, answers: Answers, user: str) -> inference_pb2.Explanation | None:
-    said = explain(engine, answers, user)
+def _explanation(engine: Engine, found: Finding, user: str) -> inference_pb2.Explanation | None:
+    said = explain(engine, found.answers, found.attempt, user)
     if said is None:
         return None
     keys = [

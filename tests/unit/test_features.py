@@ -65,6 +65,12 @@ def test_timing_does_not_know_the_date() -> None:
     assert row(aligned_of(pressed, released)) == row(moved)
 
 
+def test_an_attempt_that_takes_long_has_its_own_total() -> None:
+    found = row(aligned_of([0, 7_000_000, 14_000_000], []), release_times=False)
+    assert found["log_total"] == pytest.approx(math.log(14_000))
+    assert found["share_of_total_1"] == pytest.approx(math.log(0.5))
+
+
 def test_calendar_reads_the_clock() -> None:
     first = int(np.datetime64("2019-06-30T15:05:44.743893", "us").astype(np.int64))
     found = row(aligned_of([first, first + 1, first + 2], []), "calendar", False)

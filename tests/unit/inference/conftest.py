@@ -63,33 +63,21 @@ def timings(one: attempts.Keystrokes) -> list[bytes]:
     return attempts.timing_ids(attempts.align(one, attempts.judge(one, PHRASE), PHRASE))
 
 
-def join(*several: attempts.Keystrokes) -> attempts.Keystrokes:
-    """Several batches as one."""
-    lengths = np.concatenate([np.diff(one.offsets) for one in several])
-    return attempts.Keystrokes(
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        character=np.concatenate([one.character for one in several]),
-        pressed_at=np.concatenate([one.pressed_at for one in several]),
-        released_at=np.concatenate([one.released_at for one in several]),
-        malformed=np.concatenate([one.malformed for one in several]),
-    )
-
-
 def batch(*several: attempts.Keystrokes, first: int = 0) -> pa.RecordBatch:
     """What ingest sends of these attempts."""
-    joined = join(*several)
-    reasons = attempts.judge(joined, PHRASE).reason
+    together = attempts.joined(several)
+    reasons = attempts.judge(together, PHRASE).reason
     rows = []
-    for number, (begin, end) in enumerate(zip(joined.offsets[:-1], joined.offsets[1:], strict=True)):
+    for number, (begin, end) in enumerate(zip(together.offsets[:-1], together.offsets[1:], strict=True)):
         rows.append(
             {
                 "attempt": first + number,
                 "attempt_id": bytes(16),
                 "user": None,
-                "typed_at": int(joined.pressed_at[begin]) if end > begin else None,
-                "character": [chr(code) for code in joined.character[begin:end]],
-                "pressed_at": joined.pressed_at[begin:end].tolist(),
-                "released_at": joined.released_at[begin:end].tolist(),
+                "typed_at": int(together.pressed_at[begin]) if end > begin else None,
+                "character": [chr(code) for code in together.character[begin:end]],
+                "pressed_at": together.pressed_at[begin:end].tolist(),
+                "released_at": together.released_at[begin:end].tolist(),
                 "reason": attempts.REASONS[reasons[number]],
                 "warnings": 0,
                 "duplicate": False,
@@ -102,7 +90,7 @@ def batch(*several: attempts.Keystrokes, first: int = 0) -> pa.RecordBatch:
 def write_package(
     directory: Path,
     release_times: bool = False,
-    version: int = 1,
+    version: int = 0,
     seen: Sequence[attempts.Keystrokes] = (),
     looks_at: str = "log_press_to_press_1",
 ) -> Path:
@@ -111,7 +99,7 @@ def write_package(
     Args:
         directory: to be made.
         release_times: whether the model needs them.
-        version: of the feature set.
+        version: of the feature set; 0 for the one that there is.
         seen: attempts that it is said to be trained on.
         looks_at: the one column that the graph looks at.
     """
@@ -139,7 +127,7 @@ def write_package(
     (directory / package.GRAPH).write_bytes(model.SerializeToString())
     package.write(
         directory,
-        package.Inputs("timing", version, PHRASE, release_times),
+        package.Inputs("timing", version or features.feature_set("timing").version, PHRASE, release_times),
         LABELS,
         package.Decision(
             verification=package.Thresholds(0.01, (0.001, 0.01, 0.1), (0.9, 0.3, 0.1)),

@@ -16,7 +16,7 @@ from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from keyprint.v1 import attempts_pb2, inference_pb2
 from services.inference import dataset, decide, requests
 from services.inference.engine import Engine
-from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, batch, join, keystrokes, write_package
+from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, batch, keystrokes, write_package
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def test_each_person_is_named_by_their_tempo(engine: Engine) -> None:
-    decided = decide.decide(engine, engine.answer(join(*map(keystrokes, TEMPO_MS))))
+    decided = decide.decide(engine, engine.answer(attempts.joined([*map(keystrokes, TEMPO_MS)])))
     assert decided.user.tolist() == list(LABELS)
     assert (decided.probability > 0.9).all()
     assert set(decided.decision) == {"IDENTIFIED"}
@@ -40,7 +40,7 @@ def test_nobody_in_particular_is_unknown_and_the_best_is_told_all_the_same(engin
 
 
 def test_invalid_attempts_are_answers_in_their_place(engine: Engine) -> None:
-    several = join(keystrokes(80), keystrokes(80, "hi yuo"), keystrokes(80, ""), keystrokes(500))
+    several = attempts.joined([keystrokes(80), keystrokes(80, "hi yuo"), keystrokes(80, ""), keystrokes(500)])
     decided = decide.decide(engine, engine.answer(several))
     assert decided.decision.tolist() == ["IDENTIFIED", "INVALID", "INVALID", "IDENTIFIED"]
     assert decided.reason.tolist() == ["", "PHRASE_MISMATCH", "EMPTY", ""]
@@ -50,17 +50,17 @@ def test_invalid_attempts_are_answers_in_their_place(engine: Engine) -> None:
 
 def test_one_attempt_alone_is_answered_as_among_others(engine: Engine) -> None:
     tempos = np.linspace(60, 600, 50)
-    together = engine.answer(join(*map(keystrokes, tempos))).probabilities
+    together = engine.answer(attempts.joined([*map(keystrokes, tempos)])).probabilities
     alone = np.concatenate([engine.answer(keystrokes(one)).probabilities for one in tempos])
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
 def test_candidates_come_best_first_and_no_more_than_asked_for(engine: Engine) -> None:
     answers = engine.answer(keystrokes(90))
-    found = decide.candidates(engine, answers, 2)
+    found = decide.candidates(engine, answers, 0, 2)
     assert [user for user, _ in found] == ["ann", "bob"]
-    assert sum(probability for _, probability in decide.candidates(engine, answers, 99)) == pytest.approx(1.0)
-    assert decide.candidates(engine, engine.answer(keystrokes(90, "")), 5) == []
+    assert sum(probability for _, probability in decide.candidates(engine, answers, 0, 99)) == pytest.approx(1.0)
+    assert decide.candidates(engine, engine.answer(keystrokes(90, "")), 0, 5) == []
 
 
 def test_claims_are_decided_at_the_rate_asked_for_or_the_models_own(engine: Engine) -> None:
@@ -78,10 +78,10 @@ def test_a_rate_that_the_calibration_cannot_tell_is_refused(engine: Engine, far:
 
 def test_a_claim_has_the_probability_of_its_user(engine: Engine) -> None:
     answers = engine.answer(keystrokes(80))
-    assert decide.score(engine, answers, "ann") > 0.9 > decide.score(engine, answers, "cat")
-    assert decide.score(engine, engine.answer(keystrokes(80, "")), "ann") == 0.0
+    assert decide.score(engine, answers, 0, "ann") > 0.9 > decide.score(engine, answers, 0, "cat")
+    assert decide.score(engine, engine.answer(keystrokes(80, "")), 0, "ann") == 0.0
     with pytest.raises(NotFound) as caught:
-        decide.score(engine, answers, "eve")
+        decide.score(engine, answers, 0, "eve")
     assert (caught.value.reason, caught.value.field) == ("USER_NOT_FOUND", "user")
 
 

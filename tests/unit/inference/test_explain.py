@@ -26,7 +26,7 @@ def odds(engine: Engine, keystrokes: Keystrokes, user: str) -> float:
 
 
 def test_the_key_that_the_model_looks_at_spoke_and_no_other(engine: Engine) -> None:
-    said = explain(engine, engine.answer(keystrokes(90)), "ann")
+    said = explain(engine, engine.answer(keystrokes(90)), 0, "ann")
     assert said is not None
     assert said.latency[1] > 5
     assert np.delete(said.latency, 1) == pytest.approx(0.0, abs=1e-5)
@@ -35,13 +35,13 @@ def test_the_key_that_the_model_looks_at_spoke_and_no_other(engine: Engine) -> N
 
 def test_what_speaks_for_one_speaks_against_another(engine: Engine) -> None:
     answers = engine.answer(keystrokes(90))
-    against = explain(engine, answers, "bob")
+    against = explain(engine, answers, 0, "bob")
     assert against is not None
     assert against.latency[1] < -5
 
 
 def test_what_a_key_said_is_the_odds_less_those_of_the_attempt_with_its_timing_as_usual(engine: Engine) -> None:
-    said = explain(engine, engine.answer(keystrokes(140)), "ann")
+    said = explain(engine, engine.answer(keystrokes(140)), 0, "ann")
     assert said is not None
     pressed = [0, *(200_000 + 140_000 * number for number in range(len(PHRASE) - 1))]
     usual = attempts.single(list(PHRASE), pressed, [])
@@ -50,7 +50,7 @@ def test_what_a_key_said_is_the_odds_less_those_of_the_attempt_with_its_timing_a
 
 
 def test_usual_timing_says_nothing(engine: Engine) -> None:
-    said = explain(engine, engine.answer(keystrokes(200)), "bob")
+    said = explain(engine, engine.answer(keystrokes(200)), 0, "bob")
     assert said is not None
     assert said.latency == pytest.approx(0.0, abs=1e-6)
 
@@ -60,13 +60,13 @@ def test_corrections_are_part_of_a_keys_latency(engine: Engine) -> None:
     typo = attempts.single(
         [PHRASE[0], "x", BACKSPACE, *PHRASE[1:]], [at[0], 60_000, 90_000, *(one + 300_000 for one in at[1:])], []
     )
-    said = explain(engine, engine.answer(typo), "cat")
+    said = explain(engine, engine.answer(typo), 0, "cat")
     assert said is not None
     assert said.latency[1] == pytest.approx(odds(engine, typo, "cat") - odds(engine, keystrokes(200), "cat"), abs=1e-3)
 
 
 def test_an_invalid_attempt_is_not_explained(engine: Engine) -> None:
-    assert explain(engine, engine.answer(keystrokes(90, "hi yuo")), "ann") is None
+    assert explain(engine, engine.answer(keystrokes(90, "hi yuo")), 0, "ann") is None
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def test_holds_speak_for_themselves(held: Engine) -> None:
-    said = explain(held, held.answer(keystrokes(200, release_times=True)), "ann")
+    said = explain(held, held.answer(keystrokes(200, release_times=True)), 0, "ann")
     assert said is not None
     assert said.hold[2] > 5
     assert np.delete(said.hold, 2) == pytest.approx(0.0, abs=1e-5)
@@ -88,6 +88,6 @@ def test_a_release_that_nobody_saw_says_nothing(held: Engine) -> None:
     released = whole.released_at.copy()
     released[2] = UNKNOWN_TIME
     unseen = attempts.single(list(PHRASE), whole.pressed_at.tolist(), released.tolist())
-    said = explain(held, held.answer(unseen), "ann")
+    said = explain(held, held.answer(unseen), 0, "ann")
     assert said is not None
     assert said.hold[2] == 0.0

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from keyprint import package
 from keyprint.attempts import UNKNOWN_TIME, Aligned
 from keyprint.errors import FailedPrecondition, Internal, InvalidArgument
-from keyprint.features import Matrix
+from keyprint.features import Matrix, feature_set
 from keyprint.graph import Graph
 from services.training import learners, trainer
 from services.training.arrays import Floats
@@ -71,7 +71,7 @@ def test_the_package_says_what_it_was_made_of(order: Order) -> None:
     made = Path(order.directory)
     read = package.read(made)
     assert read.labels == USERS
-    assert read.inputs == package.Inputs("timing", 1, "abcde", False)
+    assert read.inputs == package.Inputs("timing", feature_set("timing").version, "abcde", False)
     about = json.loads((made / "training.json").read_text())
     assert (about["fingerprint"], about["learner"], about["holdout"]) == ("fingerprint", "adaboost", 0.25)
     assert about["params"]["trees"] == 5
