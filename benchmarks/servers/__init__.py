@@ -1,0 +1,1 @@
+"""What benchmarks put load on: our service, and what it is compared with.  Each is a process of its own."""
