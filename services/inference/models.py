@@ -17,7 +17,7 @@ from typing import BinaryIO
 import grpc
 
 from keyprint import package
-from keyprint.errors import NotFound, from_rpc_error
+from keyprint.errors import KeyprintError, NotFound, from_rpc_error
 from keyprint.names import parse_reference
 from keyprint.v1 import training_pb2, training_pb2_grpc
 from services.inference.engine import Engine
@@ -30,13 +30,26 @@ MEMORY_SECONDS = 2.0
 MOST_REFERENCES = 1000
 """How many are remembered; anybody may spell a model in many ways."""
 
+PULL_SECONDS = 300.0
+"""Longest download of a model."""
 
-@dataclass(frozen=True)
+FAILED_SECONDS = 10.0
+"""How long a model that could not be loaded is not tried again by those who have the one before it."""
+
+
+@dataclass
 class _Named:
-    """What a reference named when training was last asked."""
+    """What a reference named when training was last asked.
+
+    Attributes:
+        model: that.
+        asked_at: when, by the monotonic clock.
+        good: the last one under this reference that could be loaded; None before the first.
+    """
 
     model: training_pb2.Model
     asked_at: float
+    good: training_pb2.Model | None = None
 
 
 class Models:
@@ -51,12 +64,16 @@ class Models:
         self._named: OrderedDict[str, _Named] = OrderedDict()
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._loading: dict[str, threading.Lock] = {}
+        self._failed: dict[str, float] = {}
         directory.mkdir(parents=True, exist_ok=True)
         for left in directory.glob(".*"):
             shutil.rmtree(left, ignore_errors=True)
 
     def get(self, reference: str) -> Engine:
         """The engine of a model, as `name`, `name@version` or `name@alias`.
+
+        Where the reference names another model than before, one caller loads that, and the others have the one before
+        until it is there; so have all where it cannot be loaded.
 
         Raises:
             InvalidArgument: it is no reference.
@@ -65,19 +82,51 @@ class Models:
             Internal: what training sent is not what it said it would be.
         """
         parse_reference(reference, "model")
-        model = self._resolve(reference)
-        key = _key(model)
+        named, model = self._resolve(reference)
+        good = named.good
+        engine = self._in_memory(model)
+        if engine is None:
+            if good is None or good == model:
+                engine = self._loaded(model)
+            else:
+                engine = self._newer(model)
+                if engine is None:
+                    return self._in_memory(good) or self._loaded(good)
+        named.good = model
+        return engine
+
+    def _in_memory(self, model: training_pb2.Model) -> Engine | None:
         with self._lock:
-            engine = self._engines.get(key)
+            engine = self._engines.get(_key(model))
             if engine is not None:
-                self._engines.move_to_end(key)
-                return engine
-            loading = self._loading.setdefault(key, threading.Lock())
+                self._engines.move_to_end(_key(model))
+            return engine
+
+    def _loaded(self, model: training_pb2.Model) -> Engine:
         # One caller loads, the others wait for that.
-        with loading:
-            with self._lock:
-                engine = self._engines.get(key)
-            return engine or self._load(key, model)
+        with self._loading_of(model):
+            return self._in_memory(model) or self._load(model)
+
+    def _newer(self, model: training_pb2.Model) -> Engine | None:
+        """Loads it, unless somebody does so already, or it failed just now, or it fails."""
+        key, now = _key(model), time.monotonic()
+        if now - self._failed.get(key, -FAILED_SECONDS) < FAILED_SECONDS:
+            return None
+        loading = self._loading_of(model)
+        if not loading.acquire(blocking=False):
+            return None
+        try:
+            return self._in_memory(model) or self._load(model)
+        except (KeyprintError, OSError) as error:
+            self._failed[key] = now
+            log.error("%s@%d cannot be loaded, the one before it stays: %s", model.name, model.version, error)
+            return None
+        finally:
+            loading.release()
+
+    def _loading_of(self, model: training_pb2.Model) -> threading.Lock:
+        with self._lock:
+            return self._loading.setdefault(_key(model), threading.Lock())
 
     def index(self) -> list[tuple[str, int, bool]]:
         """Every model that training has: its name, its version, and whether it is in memory.
@@ -98,7 +147,7 @@ class Models:
             Unavailable: training does not answer, and the model was never here.
         """
         parse_reference(reference, "model")
-        key = _key(self._resolve(reference))
+        key = _key(self._resolve(reference)[1])
         with self._lock:
             self._engines.pop(key, None)
 
@@ -109,7 +158,8 @@ class Models:
         # What is here before training is asked and is not in its answer was deleted, not just published.
         here = {path.name for path in self._directory.glob("[!.]*")}
         with self._lock:
-            known = {_key(one.model) for one in self._named.values()} | self._engines.keys()
+            known = {_key(one.model) for one in self._named.values()} | self._engines.keys() | self._failed.keys()
+            known |= {_key(one.good) for one in self._named.values() if one.good}
         if not here and not known:
             return
         try:
@@ -125,6 +175,10 @@ class Models:
                 # Training may go away; what is forgotten is not served on then.
                 if _key(named.model) in forgotten:
                     del self._named[reference]
+                elif named.good and _key(named.good) in forgotten:
+                    named.good = None
+            for key in forgotten & self._failed.keys():
+                del self._failed[key]
         for name in gone:
             log.info("dropped package %s: its model was deleted", name)
             shutil.rmtree(self._directory / name, ignore_errors=True)
@@ -139,41 +193,48 @@ class Models:
             token = page.next_page_token
             more = bool(token)
 
-    def _resolve(self, reference: str) -> training_pb2.Model:
-        known = self._named.get(reference)
-        if known and time.monotonic() - known.asked_at < MEMORY_SECONDS:
-            return known.model
+    def _resolve(self, reference: str) -> tuple[_Named, training_pb2.Model]:
+        now = time.monotonic()
+        with self._lock:
+            known = self._named.get(reference)
+            if known:
+                if now - known.asked_at < MEMORY_SECONDS:
+                    return known, known.model
+                # One caller asks; training may take its time, and the others go on with what is known.
+                known.asked_at = now
         try:
             model = self._training.GetModel(training_pb2.GetModelRequest(model=reference), timeout=10)
         except grpc.RpcError as error:
             told = from_rpc_error(error)
             if known and not isinstance(told, NotFound):
                 log.warning("training does not answer; %s stays version %d", reference, known.model.version)
-                return known.model
+                return known, known.model
             with self._lock:
                 self._named.pop(reference, None)
             raise told from None
         with self._lock:
-            self._named[reference] = _Named(model, time.monotonic())
+            named = self._named.setdefault(reference, known or _Named(model, now))
+            named.model, named.asked_at = model, time.monotonic()
             self._named.move_to_end(reference)
             while len(self._named) > MOST_REFERENCES:
                 self._named.popitem(last=False)
-        return model
+        return named, model
 
-    def _load(self, key: str, model: training_pb2.Model) -> Engine:
+    def _load(self, model: training_pb2.Model) -> Engine:
         reference = f"{model.name}@{model.version}"
         directory = self._directory / model.digest
-        if not directory.exists():
+        if not _is_whole(directory, model.digest):
+            shutil.rmtree(directory, ignore_errors=True)
             self._pull(reference, model.digest, directory)
         try:
             engine = Engine(reference, directory)
         except Exception as error:
-            # Damaged on disk, or of another Keyprint: the next caller pulls it again.
+            # Of another Keyprint: should training mend it, the next caller pulls it again.
             shutil.rmtree(directory, ignore_errors=True)
             raise package.corrupt(reference, error) from error
         with self._lock:
-            self._engines[key] = engine
-            self._loading.pop(key, None)
+            self._engines[_key(model)] = engine
+            self._loading.pop(_key(model), None)
             while len(self._engines) > 1 and sum(one.size for one in self._engines.values()) > self._memory_bytes:
                 self._engines.popitem(last=False)
         return engine
@@ -197,8 +258,19 @@ class Models:
 
     def _download(self, reference: str, file: BinaryIO) -> None:
         request = training_pb2.DownloadModelRequest(model=reference)
-        for piece in self._training.DownloadModel(request):
-            file.write(piece.content)
+        try:
+            for piece in self._training.DownloadModel(request, timeout=PULL_SECONDS):
+                file.write(piece.content)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+
+def _is_whole(directory: Path, digest: str) -> bool:
+    try:
+        return directory.exists() and package.digest(directory) == digest
+    except OSError:
+        # Just swept, or no longer readable.
+        return False
 
 
 def _key(model: training_pb2.Model) -> str:

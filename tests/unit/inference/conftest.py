@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field, replace
@@ -93,6 +94,7 @@ def write_package(
     version: int = 0,
     seen: Sequence[attempts.Keystrokes] = (),
     looks_at: str = "log_press_to_press_1",
+    labels: Sequence[str] = LABELS,
 ) -> Path:
     """A package whose graph is right: probabilities fall with the distance from each person's log tempo.
 
@@ -102,6 +104,7 @@ def write_package(
         version: of the feature set; 0 for the one that there is.
         seen: attempts that it is said to be trained on.
         looks_at: the one column that the graph looks at.
+        labels: names of the three persons.
     """
     directory.mkdir(parents=True)
     columns = features.feature_set("timing").columns(PHRASE, release_times)
@@ -128,7 +131,7 @@ def write_package(
     package.write(
         directory,
         package.Inputs("timing", version or features.feature_set("timing").version, PHRASE, release_times),
-        LABELS,
+        labels,
         package.Decision(
             verification=package.Thresholds(0.01, (0.001, 0.01, 0.1), (0.9, 0.3, 0.1)),
             identification=package.Thresholds(0.02, (0.02, 0.1), (0.7, 0.4)),
@@ -151,6 +154,12 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
     models: dict[str, training_pb2.Model] = field(default_factory=dict)
     downloads: int = 0
     asked: int = 0
+    sending: threading.Event = field(default_factory=threading.Event)
+    """Clear it to hold downloads up; `held` is set when one is."""
+    held: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.sending.set()
 
     def put(self, name: str, version: int, directory: Path) -> None:
         """Publishes a package as the newest version of a name."""
@@ -160,6 +169,10 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
         self.archives[f"{name}@{version}"] = path.read_bytes()
         model = training_pb2.Model(name=name, version=version, digest=package.digest(directory))
         self.models[name] = self.models[f"{name}@{version}"] = model
+
+    def point(self, name: str, alias: str, version: int) -> None:
+        """Moves an alias."""
+        self.models[f"{name}@{alias}"] = self.models[f"{name}@{version}"]
 
     def remove(self, name: str, version: int) -> None:
         """Deletes a model."""
@@ -188,6 +201,9 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
         yield training_pb2.DownloadModelResponse(
             header=training_pb2.DownloadModelResponse.Header(model=model, size=len(content))
         )
+        if not self.sending.is_set():
+            self.held.set()
+            self.sending.wait()
         for begin in range(0, len(content), 1000):
             yield training_pb2.DownloadModelResponse(content=content[begin : begin + 1000])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from keyprint import package
 from keyprint.errors import Internal, InvalidArgument, NotFound, Unavailable
+from keyprint.v1 import training_pb2
 from services.inference import models as models_module
 from services.inference.models import Models
 from tests.unit.inference.conftest import House, write_package
@@ -118,15 +120,106 @@ def test_a_damaged_download_is_told_and_leaves_nothing(
     assert models.get("ada").reference == "ada@1"
 
 
-def test_a_package_damaged_on_disk_is_pulled_again(models: Models, house: House, cache: Path) -> None:
+def flipped(content: bytes, part: bytes) -> bytes:
+    """`content` with one bit of a part of it turned over."""
+    turned = bytearray(content)
+    turned[content.index(part) + len(part) // 2] ^= 1
+    return bytes(turned)
+
+
+@pytest.mark.parametrize("file", sorted(package.FILES))
+@pytest.mark.usefixtures("forgetful")
+def test_one_flipped_bit_is_refused_by_digest_and_the_version_before_serves_on(
+    models: Models, house: House, cache: Path, tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.training.point("ada", "live", 1)
+    assert {models.get(one).reference for one in ("ada", "ada@live")} == {"ada@1"}
+    house.training.put("ada", 2, write_package(tmp_path / "two", labels=("dan", "eve", "fay")))
+    house.training.point("ada", "live", 2)
+    good = house.training.archives["ada@2"]
+    house.training.archives["ada@2"] = flipped(good, (tmp_path / "two" / file).read_bytes())
+    for _ in range(3):
+        assert {models.get(one).reference for one in ("ada", "ada@live", "ada@1")} == {"ada@1"}
+    # It is not pulled again and again.
+    assert house.training.downloads == 2
+    with pytest.raises(Internal, match="its digest is another") as refused:
+        models.get("ada@2")
+    assert refused.value.reason == "MODEL_CORRUPT"
+    assert [path.name for path in cache.iterdir()] == [house.training.models["ada@1"].digest]
+    house.training.archives["ada@2"] = good
+    monkeypatch.setattr(models_module, "FAILED_SECONDS", 0.0)
+    assert {models.get(one).reference for one in ("ada", "ada@live")} == {"ada@2"}
+
+
+@pytest.mark.parametrize("file", sorted(package.FILES))
+def test_one_flipped_bit_on_disk_is_found_and_the_model_pulled_again(
+    models: Models, house: House, cache: Path, file: str
+) -> None:
     models.get("ada")
     (kept,) = cache.iterdir()
-    (kept / package.GRAPH).write_bytes(b"")
-    again = Models(house.stub, cache, PLENTY)
-    with pytest.raises(Internal):
-        again.get("ada")
-    assert again.get("ada").reference == "ada@1"
+    content = (kept / file).read_bytes()
+    (kept / file).write_bytes(flipped(content, content))
+    assert Models(house.stub, cache, PLENTY).get("ada").reference == "ada@1"
     assert house.training.downloads == 2
+    assert (kept / file).read_bytes() == content
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_others_have_the_version_before_while_one_pulls_the_next(models: Models, house: House, tmp_path: Path) -> None:
+    models.get("ada")
+    house.training.put("ada", 2, write_package(tmp_path / "two", release_times=True))
+    house.training.sending.clear()
+    with ThreadPoolExecutor(1) as caller:
+        pulling = caller.submit(models.get, "ada")
+        assert house.training.held.wait(60)
+        assert [models.get("ada").reference for _ in range(3)] == ["ada@1"] * 3
+        house.training.sending.set()
+        assert pulling.result().reference == "ada@2"
+    assert models.get("ada").reference == "ada@2"
+    assert house.training.downloads == 2
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_the_version_before_serves_on_when_training_goes_away_before_the_next_is_pulled(
+    models: Models, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.get("ada")
+    house.training.put("ada", 2, write_package(tmp_path / "two", release_times=True))
+    monkeypatch.delitem(house.training.archives, "ada@2")
+    assert models.get("ada").reference == "ada@1"
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_version_before_that_was_deleted_does_not_serve_on(models: Models, house: House, tmp_path: Path) -> None:
+    models.get("ada")
+    house.training.put("ada", 2, write_package(tmp_path / "two", release_times=True))
+    del house.training.archives["ada@2"]
+    assert models.get("ada").reference == "ada@1"
+    del house.training.models["ada@1"]
+    models.sweep()
+    with pytest.raises(Internal):
+        models.get("ada")
+
+
+def test_a_training_that_does_not_answer_holds_one_caller_up_and_no_other(
+    models: Models, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = models.get("ada")
+    asking, go_on = threading.Event(), threading.Event()
+
+    def mute(*_: object, **__: object) -> training_pb2.Model:
+        asking.set()
+        go_on.wait()
+        return house.training.models["ada"]
+
+    monkeypatch.setattr(house.stub, "GetModel", mute)
+    models._named["ada"].asked_at -= models_module.MEMORY_SECONDS
+    with ThreadPoolExecutor(1) as caller:
+        held_up = caller.submit(models.get, "ada")
+        assert asking.wait(60)
+        assert models.get("ada") is engine
+        go_on.set()
+        assert held_up.result() is engine
 
 
 def test_a_package_of_other_features_is_refused_by_name(models: Models, house: House, tmp_path: Path) -> None:
