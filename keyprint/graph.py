@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ class Graph:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.users: int = self._session.get_outputs()[0].shape[1]
+        _give_back_memory()
 
     def run(self, features: Matrix) -> Matrix:
         """The probabilities of n rows."""
@@ -38,3 +41,10 @@ class Graph:
             for begin in range(0, len(features), _ROWS)
         ]
         return np.concatenate(pieces)
+
+
+def _give_back_memory() -> None:
+    """Lets the system have what reading a graph took: of 400 large trees, 100 MB of 165."""
+    # glibc keeps it otherwise; other C libraries have no such call.
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
