@@ -39,7 +39,8 @@ from services.training.work import Order
 
 _COLUMNS = (
     *("learner", "times", "accuracy [95 %]", "macro F1", "EER", "fit", "size"),
-    *("strangers taken for somebody", "users not taken for themselves"),
+    *("true claims rejected", "users UNKNOWN"),
+    *("strangers' claims accepted", "strangers taken for somebody", "users not taken for themselves"),
 )
 _VALIDATION = ("learner", "times", "parameters", "accuracy of each window", "mean", "fit")
 
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--learners", nargs="+", default=list(LEARNERS))
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--impostors", type=float, default=0.0, help="share of the users, for the last two columns")
+    parser.add_argument("--impostors", type=float, default=0.0, help="share of the users, for the last three columns")
     parser.add_argument("--validate", action="store_true")
     parser.add_argument("--row", nargs=2, metavar=("LEARNER", "TIMES"), help=argparse.SUPPRESS)
     wanted = parser.parse_args()
@@ -87,16 +88,21 @@ def row(wanted: argparse.Namespace, name: str, release_times: bool) -> str:
         found, about = package.read_metrics(Path(folder), Evaluation), package.read(Path(folder)).training
         size = (Path(folder) / package.GRAPH).stat().st_size
     strangers = found.open_set
-    taken, not_taken = (
-        (f"{strangers.false_accept_rate:.1%} of {strangers.attempts}", f"{strangers.false_reject_rate:.1%}")
+    open_set = (
+        (
+            f"{strangers.false_accept_rate:.2%}",
+            f"{strangers.false_positive_identification_rate:.1%} of {strangers.attempts}",
+            f"{strangers.false_negative_identification_rate:.1%}",
+        )
         if strangers
-        else ("", "")
+        else ("", "", "")
     )
     interval = f"{found.accuracy_low:.1%} - {found.accuracy_high:.1%}"
     return (
         f"| {name} | {'with releases' if release_times else 'presses only'} | {found.accuracy:.1%} [{interval}], "
         f"{found.attempts} attempts | {found.macro_f1:.3f} | {found.equal_error_rate:.2%} | "
-        f"{about.fit_seconds:.0f} s | {size / 1e6:.1f} MB | {taken} | {not_taken} |"
+        f"{about.fit_seconds:.0f} s | {size / 1e6:.1f} MB | "
+        f"{found.false_reject_rate:.1%} | {found.unknown_rate:.1%} | {' | '.join(open_set)} |"
     )
 
 

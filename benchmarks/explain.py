@@ -63,7 +63,7 @@ def row(name: str, engine: Engine, data: Trainable) -> str:
     masks = np.concatenate([flag(engine, engine.answer(one), recent) for one in typed])
     timed = typed[:: max(1, len(typed) // MOST_TIMED)]
     answered = [engine.answer(one) for one in timed]
-    best = [str(decide.decide(engine, one).user[0]) for one in answered]
+    best = [str(decide.decide(engine, one, 0.0).user[0]) for one in answered]
     costs = (
         _median_us([partial(_answer, engine, one) for one in timed]),
         _median_us([partial(flag, engine, one, recent) for one in answered]),
@@ -78,7 +78,7 @@ def row(name: str, engine: Engine, data: Trainable) -> str:
 
 
 def _answer(engine: Engine, keystrokes: Keystrokes) -> decide.Decided:
-    return decide.decide(engine, engine.answer(keystrokes))
+    return decide.decide(engine, engine.answer(keystrokes), engine.package.decision.default)
 
 
 def _keystrokes(data: Trainable, number: int) -> Keystrokes:

@@ -330,20 +330,26 @@ class InferenceClient:
         self._channel.close()
 
     def identify(
-        self, model: str, attempt: attempts_pb2.Attempt, candidates: int = 0, explain: bool = False
+        self, model: str, attempt: attempts_pb2.Attempt, candidates: int = 0, explain: bool = False, far: float = 0.0
     ) -> inference_pb2.IdentifyResponse:
         """Who typed this one attempt, and what each key said about the best candidate if `explain`."""
         request = _request(
-            inference_pb2.IdentifyRequest, model=model, attempt=attempt, candidates=candidates, explain=explain
+            inference_pb2.IdentifyRequest,
+            model=model,
+            attempt=attempt,
+            candidates=candidates,
+            explain=explain,
+            far=far,
         )
         with _told():
             return self._stub.Identify(request)
 
     def predict_dataset(
-        self, model: str, dataset: str, keystrokes: bool = False, first_n: int = 0
+        self, model: str, dataset: str, keystrokes: bool = False, first_n: int = 0, far: float = 0.0
     ) -> Iterator[attempts_pb2.RecordBatch]:
         """Every attempt of a dataset, in its order, as batches of rows: one for each attempt, or each keystroke."""
         kind = inference_pb2.PredictDatasetRequest
         rows = kind.ROWS_KEYSTROKES if keystrokes else kind.ROWS_ATTEMPTS
+        request = _request(kind, model=model, dataset=dataset, rows=rows, first_n=first_n, far=far)
         with _told():
-            yield from self._stub.PredictDataset(kind(model=model, dataset=dataset, rows=rows, first_n=first_n))
+            yield from self._stub.PredictDataset(request)

@@ -34,6 +34,14 @@ def _encodable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_encodable)]
 
+Far = Annotated[
+    float,
+    Field(
+        description="False accept rate to decide at: the share of claims to be one user that the model believes of "
+        "people whom it does not know; at most 0.5, 0 for the model's default."
+    ),
+]
+
 UInt32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """Fits the proto's uint32; the service knows the range that makes sense."""
 
@@ -53,6 +61,7 @@ class IdentifyBody(Body):
     attempts: list[Attempt] | None = Field(None, max_length=16_384, description="Many attempts, instead of one.")
     candidates: UInt32 = Field(0, description="Candidates wanted for the one attempt, 1 to 1000; 0 for 5.")
     explain: bool = Field(False, description="Whether to tell what each key of the one attempt said; of many, not.")
+    far: Far = 0.0
 
     def request(self, model: str) -> inference_pb2.IdentifyRequest | inference_pb2.BatchIdentifyRequest:
         """The message that asks a model for it: of one attempt, or of many as columns.
@@ -68,12 +77,13 @@ class IdentifyBody(Body):
                 attempt=attempt_from_source(self.attempt or []),
                 candidates=self.candidates,
                 explain=self.explain,
+                far=self.far,
             )
         if self.explain:
             raise InvalidArgument(
                 "EXPLAIN_INVALID", 'Only one attempt at a time can be explained; give "attempt".', "explain"
             )
-        return _columns(model, self.attempts)
+        return _columns(model, self.attempts, self.far)
 
 
 class VerifyBody(Body):
@@ -81,9 +91,7 @@ class VerifyBody(Body):
 
     user: Text = Field(description="Who they claim to be; one of the model's users.")
     attempt: Attempt
-    far: float = Field(
-        0.0, description="Share of false claims by the model's users to be accepted, at most 0.5; 0 for its default."
-    )
+    far: Far = 0.0
     explain: bool = Field(False, description="Whether to tell what each key said for and against this user.")
 
     def request(self, model: str) -> inference_pb2.VerifyRequest:
@@ -101,8 +109,8 @@ class VerifyBody(Body):
         )
 
 
-def _columns(model: str, attempts: list[list[Any]]) -> inference_pb2.BatchIdentifyRequest:
-    request = inference_pb2.BatchIdentifyRequest(model=model)
+def _columns(model: str, attempts: list[list[Any]], far: float) -> inference_pb2.BatchIdentifyRequest:
+    request = inference_pb2.BatchIdentifyRequest(model=model, far=far)
     for number, keystrokes in enumerate(attempts):
         try:
             attempt = attempt_from_source(keystrokes)
@@ -121,4 +129,5 @@ def results(response: inference_pb2.BatchIdentifyResponse) -> dict[str, Any]:
     columns["flags"] = [[name for bit, name in enumerate(FLAGS) if mask >> bit & 1] for mask in columns["flags"]]
     names = ("user", "probability", "decision", "reason", "flags")
     rows = zip(*(columns[one] for one in names), strict=True)
-    return {"model": columns["model"], "results": [dict(zip(names, row, strict=True)) for row in rows]}
+    told = {name: columns[name] for name in ("model", "threshold", "far")}
+    return {**told, "results": [dict(zip(names, row, strict=True)) for row in rows]}

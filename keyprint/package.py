@@ -3,7 +3,7 @@
     model.onnx       features float32[N, F] -> probabilities float32[N, K]; scaling and calibration included
     features.json    which features of which phrase (`Inputs`)
     labels.json      the K users, in the order of the outputs
-    decision.json    thresholds by false accept rate (`Decision`)
+    decision.json    thresholds by false accept rate (`Thresholds`)
     metrics.json     how it did on its hold-out
     training.json    what it was trained on and how, with the ids of the attempts that it saw
 
@@ -32,7 +32,7 @@ from keyprint.typed import Count, Number, Positive, Read, Share, Text, load
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 UNPACKED_BYTES = 2 * 2**30
 """Largest package that is unpacked."""
@@ -74,7 +74,10 @@ class Labels:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Score from which somebody is accepted, by false accept rate; `Decision` says of what.
+    """Probability of a user from which an attempt is believed to be theirs, by false accept rate.
+
+    The rate is of claims by people whom the model does not know: of those to be any one of its users, the share that is
+    believed.
 
     Attributes:
         default_far: the rate used when a caller names none.
@@ -98,21 +101,6 @@ class Thresholds:
     def default(self) -> float:
         """The threshold at the default rate."""
         return self.at(self.default_far)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """From which scores answers are believed.
-
-    Attributes:
-        verification: of the probability of a claimed user; the rate is the share of false claims that reach it, made
-            by users whom the model knows.
-        identification: of the probability of the best candidate; the rate is the share of attempts that reach it, made
-            by people whom the model does not know.
-    """
-
-    verification: Thresholds
-    identification: Thresholds
 
 
 @dataclass(frozen=True)
@@ -193,7 +181,7 @@ class Package:
     directory: Path
     inputs: Inputs
     labels: tuple[str, ...]
-    decision: Decision
+    decision: Thresholds
     training: Training
 
     @cached_property
@@ -211,7 +199,7 @@ def write(
     directory: Path,
     inputs: Inputs,
     labels: Sequence[str],
-    decision: Decision,
+    decision: Thresholds,
     metrics: DataclassInstance,
     training: Training,
 ) -> None:
@@ -243,7 +231,7 @@ def read(directory: Path) -> Package:
         directory=directory,
         inputs=inputs,
         labels=read_file(directory / "labels.json", Labels).labels,
-        decision=read_file(directory / "decision.json", Decision),
+        decision=read_file(directory / "decision.json", Thresholds),
         training=training,
     )
 

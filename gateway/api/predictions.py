@@ -14,7 +14,7 @@ from gateway.api.parts import FirstN, Responses, ServicesOf, answer, answers
 from gateway.export import csv_pieces
 from gateway.rpc import Services, begun
 from keyprint.arrow import from_ipc
-from keyprint.forms import FLAGS, IdentifyBody, VerifyBody, results
+from keyprint.forms import FLAGS, Far, IdentifyBody, VerifyBody, results
 from keyprint.v1 import inference_pb2
 
 router = APIRouter(tags=["predictions"])
@@ -37,9 +37,11 @@ _IDENTIFIED: Responses = {
                         {"$ref": "#/components/schemas/IdentifyResponse"},
                         {
                             "type": "object",
-                            "required": ["model", "results"],
+                            "required": ["model", "threshold", "far", "results"],
                             "properties": {
                                 "model": {"type": "string"},
+                                "threshold": {"type": "number"},
+                                "far": {"type": "number"},
                                 "results": {
                                     "type": "array",
                                     "items": {
@@ -81,11 +83,16 @@ async def verify(services: ServicesOf, name: str, body: VerifyBody) -> Response:
 
 @router.get("/v1/models/{name}/predictions")
 async def predict(
-    services: ServicesOf, name: str, dataset: DatasetId, first_n: FirstN = 100, rows: RowsName = "attempts"
+    services: ServicesOf,
+    name: str,
+    dataset: DatasetId,
+    first_n: FirstN = 100,
+    rows: RowsName = "attempts",
+    far: Far = 0.0,
 ) -> Response:
     """Predict the first attempts of a dataset, as JSON."""
     found: list[dict[str, Any]] = []
-    async for batch in _predictions(services, name, dataset, rows, first_n):
+    async for batch in _predictions(services, name, dataset, rows, far, first_n):
         found.extend(batch.to_pylist())
     return JSONResponse({"model": name, "dataset": dataset, "rows": jsonable_encoder(found)})
 
@@ -95,9 +102,11 @@ async def predict(
     response_class=StreamingResponse,
     responses={200: {"description": FILE_NAME, "content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-async def predict_csv(services: ServicesOf, name: str, dataset: DatasetId, rows: RowsName = "attempts") -> Response:
+async def predict_csv(
+    services: ServicesOf, name: str, dataset: DatasetId, rows: RowsName = "attempts", far: Far = 0.0
+) -> Response:
     """Predict a whole dataset, as CSV. A transfer that breaks off is not the whole file."""
-    batches = await begun(_predictions(services, name, dataset, rows, first_n=0))
+    batches = await begun(_predictions(services, name, dataset, rows, far, first_n=0))
     return StreamingResponse(
         csv_pieces(batches),
         media_type="text/csv; charset=utf-8",
@@ -106,7 +115,7 @@ async def predict_csv(services: ServicesOf, name: str, dataset: DatasetId, rows:
 
 
 async def _predictions(
-    services: Services, model: str, dataset: str, rows: RowsName, first_n: int
+    services: Services, model: str, dataset: str, rows: RowsName, far: float, first_n: int
 ) -> AsyncGenerator[RecordBatch, None]:
     """Record batches as inference sends them; `first_n` 0 is all."""
     request = inference_pb2.PredictDatasetRequest(
@@ -114,6 +123,7 @@ async def _predictions(
         dataset=dataset,
         rows=inference_pb2.PredictDatasetRequest.Rows.Value(f"ROWS_{rows.upper()}"),
         first_n=first_n,
+        far=far,
     )
     async for message in services.stream(services.inference.PredictDataset, request):
         yield from_ipc(message.ipc)

@@ -24,8 +24,9 @@ def print_comparison(comparison: training_pb2.Comparison) -> None:
         figures = _figures(row.evaluation) if row.HasField("evaluation") else [""] * 9
         add_row(table, f"{row.name}@{row.version}", row.learner, *figures, _p_value(row), _note(row))
     table.caption = (
-        "FAR, FRR: false claims accepted and true ones rejected at the model's threshold. UNKNOWN: attempts of these "
-        "users taken for a stranger's. p: McNemar's, of a difference from the first row this large by chance."
+        "FAR, FRR: these users' false claims accepted and true ones rejected at the model's threshold. UNKNOWN: "
+        "attempts of theirs for which nobody is named. p: McNemar's, of a difference from the first row this large by "
+        "chance."
     )
     table.caption_justify = "left"
     output().print(table)

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from keyprint.cli.comparison import print_comparison
-from keyprint.cli.console import AsJson, add_row, enum_name, output, print_json, training, whole_file
+from keyprint.cli.console import AsJson, add_row, output, print_json, training, whole_file
+from keyprint.cli.model import print_model
 from keyprint.cli.train import Holdout, Seed, Split, SplitName, read_share
 from keyprint.errors import AlreadyExists
 from keyprint.jsonform import to_dict
-from keyprint.v1 import training_pb2
 
 app = typer.Typer(no_args_is_help=True, help="See, compare and keep models.")
 
@@ -48,13 +48,16 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(model: Reference, as_json: AsJson = False) -> None:
-    """One model: what it learned from, how, and how good it is on its own hold-out."""
+    """One model: what it learned from, how, and how good it is on its own hold-out.
+
+    With --json also its learning curve, confusion matrix and DET curve.
+    """
     with training() as client:
         found = client.get_model(model)
     if as_json:
         print_json(found)
         return
-    _print_model(found)
+    print_model(found)
 
 
 @app.command()
@@ -157,50 +160,3 @@ def delete(model: Reference) -> None:
     """Delete a model; a bare name deletes all its versions."""
     with training() as client:
         client.delete_model(model)
-
-
-def _print_model(model: training_pb2.Model) -> None:
-    table = Table(show_header=False)
-    measured = model.evaluation
-    rows = {
-        "model": f"{model.name}@{model.version}",
-        "aliases": ", ".join(model.aliases),
-        "learner": model.learner,
-        "parameters": _pairs({name: f"{value:g}" for name, value in model.params.items() if isinstance(value, float)}),
-        "features": f"{model.feature_set.name} {model.feature_set.version}"
-        + (", with release times" if model.release_times else ""),
-        "phrase": model.phrase,
-        "users": f"{len(model.users):,}",
-        "dataset": f"{model.dataset}, fingerprint {model.fingerprint}",
-        "trained on": f"{model.training_attempts:,} attempts in {model.fit_seconds:.1f} s, seed {model.seed}",
-        "hold-out": f"{enum_name(model, 'split').lower()} {model.holdout:.0%}, {measured.attempts:,} attempts",
-        "accuracy": f"{measured.accuracy:.1%} ({measured.accuracy_low:.1%} - {measured.accuracy_high:.1%})",
-        "precision, recall, F1": f"{measured.macro_precision:.1%}, {measured.macro_recall:.1%}, "
-        f"{measured.macro_f1:.1%}, means over users",
-        "equal error rate": f"{measured.equal_error_rate:.1%}",
-        "at its threshold": f"{measured.false_accept_rate:.1%} of false claims accepted (set for "
-        f"{measured.stated_false_accept_rate:.1%}), {measured.false_reject_rate:.1%} of true ones rejected",
-        "UNKNOWN": f"{measured.unknown_rate:.1%} of its users' attempts",
-        "strangers": _strangers(measured),
-        "size": f"{model.size_kib:,} KiB",
-        "digest": model.digest,
-        "libraries": _pairs(dict(model.libraries)),
-    }
-    for name, value in rows.items():
-        if value:
-            add_row(table, name, value)
-    output().print(table)
-
-
-def _strangers(measured: training_pb2.Evaluation) -> str:
-    if not measured.HasField("open_set"):
-        return ""
-    found = measured.open_set
-    return (
-        f"{found.false_accept_rate:.1%} of {found.attempts:,} attempts by {len(found.impostors):,} taken for somebody "
-        f"(set for {found.stated_false_accept_rate:.1%}), {found.false_reject_rate:.1%} of the others' not for them"
-    )
-
-
-def _pairs(values: dict[str, str]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in sorted(values.items()))

@@ -37,11 +37,18 @@ class Rows(enum.StrEnum):
     keystrokes = "keystrokes"
 
 
+Far = Annotated[
+    float,
+    typer.Option(metavar="RATE", help="False accept rate to decide at; 0 for the model's default."),
+]
+
+
 def predict(
     model: Annotated[str, typer.Argument(help="name (its newest version), name@version or name@alias.")],
     dataset: Annotated[str, typer.Argument(help="Dataset id; or a URL, which is imported first.")],
     csv: Annotated[Path, typer.Option(help="File to write; it is there whole or not at all.")],
     rows: Annotated[Rows, typer.Option(help="One row for every attempt, or for every keystroke.")] = Rows.attempts,
+    far: Far = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Say who typed every attempt of a dataset, as CSV in the dataset's order."""
@@ -55,7 +62,7 @@ def predict(
         else:
             found = client.get_dataset(dataset)
     with inference() as client_of_models:
-        count = write_csv(client_of_models, model, found, csv, rows)
+        count = write_csv(client_of_models, model, found, csv, rows, far)
     if as_json:
         print_json({"csv": str(csv), "rows": count, "dataset": to_dict(found)})
         return
@@ -63,7 +70,12 @@ def predict(
 
 
 def write_csv(
-    client: InferenceClient, model: str, dataset: ingest_pb2.Dataset, path: Path, rows: Rows = Rows.attempts
+    client: InferenceClient,
+    model: str,
+    dataset: ingest_pb2.Dataset,
+    path: Path,
+    rows: Rows = Rows.attempts,
+    far: float = 0.0,
 ) -> int:
     """Writes the predictions of a dataset, with a progress bar, and returns the number of rows.
 
@@ -75,7 +87,7 @@ def write_csv(
     total = float(dataset.attempts) if rows is Rows.attempts else None
     count = 0
     with whole_file(path, "csv") as out, progress_bar("Predicting", total) as (progress, task):
-        for message in client.predict_dataset(model, dataset.id, rows is Rows.keystrokes):
+        for message in client.predict_dataset(model, dataset.id, rows is Rows.keystrokes, far=far):
             batch = from_ipc(message.ipc)
             out.write(_csv(batch, header=out.tell() == 0))
             count += batch.num_rows
@@ -105,6 +117,7 @@ def identify(
     file: Annotated[Path, typer.Argument(help="JSON of one attempt in the source format; - for standard input.")],
     candidates: Annotated[int, typer.Option(min=1, max=1000, help="Candidates to tell, best first.")] = 5,
     explain: Annotated[bool, typer.Option("--explain", help="Tell what each key said about the best one.")] = False,
+    far: Far = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Say who typed one attempt. An attempt that is not valid is an answer too, with exit status 0."""
@@ -112,14 +125,14 @@ def identify(
 
     attempt = attempt_from_source(_read_attempt(file))
     with inference() as client:
-        answer = client.identify(model, attempt, candidates, explain)
+        answer = client.identify(model, attempt, candidates, explain, far)
     if as_json:
         print_json(answer)
         return
     decision = enum_name(answer, "decision")
     typer.echo(f"{answer.model}: {decision}{f', {answer.reason}' if answer.reason else ''}")
     if not answer.reason:
-        typer.echo(f"IDENTIFIED from {answer.threshold:.4f}, which {answer.far:.2g} of strangers' attempts reach.")
+        typer.echo(f"IDENTIFIED from {answer.threshold:.4f}, for a false accept rate of {answer.far:.2g} a claim.")
     if answer.candidates:
         table = Table("user", "probability")
         for one in answer.candidates:

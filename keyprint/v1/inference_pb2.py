@@ -25,39 +25,39 @@ _sym_db = _symbol_database.Default()
 from keyprint.v1 import attempts_pb2 as keyprint_dot_v1_dot_attempts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkeyprint/v1/inference.proto\x12\x0bkeyprint.v1\x1a\x1akeyprint/v1/attempts.proto\"\x80\x01\n\x0b\x45xplanation\x12\x0c\n\x04user\x18\x01 \x01(\t\x12*\n\x04keys\x18\x02 \x03(\x0b\x32\x1c.keyprint.v1.Explanation.Key\x1a\x37\n\x03Key\x12\x11\n\tcharacter\x18\x01 \x01(\t\x12\x0f\n\x07latency\x18\x02 \x01(\x01\x12\x0c\n\x04hold\x18\x03 \x01(\x01\"l\n\x0fIdentifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x61ttempt\x18\x02 \x01(\x0b\x32\x14.keyprint.v1.Attempt\x12\x12\n\ncandidates\x18\x03 \x01(\r\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\".\n\tCandidate\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\"\xf7\x01\n\x10IdentifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\ncandidates\x18\x02 \x03(\x0b\x32\x16.keyprint.v1.Candidate\x12\'\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32\x15.keyprint.v1.Decision\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x11\n\tthreshold\x18\x05 \x01(\x01\x12\x0b\n\x03\x66\x61r\x18\x06 \x01(\x01\x12 \n\x05\x66lags\x18\x07 \x03(\x0e\x32\x11.keyprint.v1.Flag\x12-\n\x0b\x65xplanation\x18\x08 \x01(\x0b\x32\x18.keyprint.v1.Explanation\"q\n\x14\x42\x61tchIdentifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06length\x18\x02 \x03(\r\x12\x11\n\tcharacter\x18\x03 \x03(\t\x12\x12\n\npressed_at\x18\x04 \x03(\x12\x12\x13\n\x0breleased_at\x18\x05 \x03(\x12\"\x91\x01\n\x15\x42\x61tchIdentifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x03(\t\x12\x13\n\x0bprobability\x18\x03 \x03(\x01\x12\'\n\x08\x64\x65\x63ision\x18\x04 \x03(\x0e\x32\x15.keyprint.v1.Decision\x12\x0e\n\x06reason\x18\x05 \x03(\t\x12\r\n\x05\x66lags\x18\x06 \x03(\r\"q\n\rVerifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12%\n\x07\x61ttempt\x18\x03 \x01(\x0b\x32\x14.keyprint.v1.Attempt\x12\x0b\n\x03\x66\x61r\x18\x04 \x01(\x01\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\"\xc1\x01\n\x0eVerifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0b\n\x03\x66\x61r\x18\x06 \x01(\x01\x12 \n\x05\x66lags\x18\x07 \x03(\x0e\x32\x11.keyprint.v1.Flag\x12-\n\x0b\x65xplanation\x18\x08 \x01(\x0b\x32\x18.keyprint.v1.Explanation\"\xc5\x01\n\x15PredictDatasetRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x35\n\x04rows\x18\x03 \x01(\x0e\x32\'.keyprint.v1.PredictDatasetRequest.Rows\x12\x0f\n\x07\x66irst_n\x18\x04 \x01(\r\"D\n\x04Rows\x12\x14\n\x10ROWS_UNSPECIFIED\x10\x00\x12\x11\n\rROWS_ATTEMPTS\x10\x01\x12\x13\n\x0fROWS_KEYSTROKES\x10\x02*i\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45\x43ISION_IDENTIFIED\x10\x01\x12\x14\n\x10\x44\x45\x43ISION_UNKNOWN\x10\x02\x12\x14\n\x10\x44\x45\x43ISION_INVALID\x10\x03*U\n\x04\x46lag\x12\x14\n\x10\x46LAG_UNSPECIFIED\x10\x00\x12\x19\n\x15\x46LAG_REPLAY_SUSPECTED\x10\x01\x12\x1c\n\x18\x46LAG_SYNTHETIC_SUSPECTED\x10\x02\x32\xc8\x02\n\x10InferenceService\x12G\n\x08Identify\x12\x1c.keyprint.v1.IdentifyRequest\x1a\x1d.keyprint.v1.IdentifyResponse\x12V\n\rBatchIdentify\x12!.keyprint.v1.BatchIdentifyRequest\x1a\".keyprint.v1.BatchIdentifyResponse\x12\x41\n\x06Verify\x12\x1a.keyprint.v1.VerifyRequest\x1a\x1b.keyprint.v1.VerifyResponse\x12P\n\x0ePredictDataset\x12\".keyprint.v1.PredictDatasetRequest\x1a\x18.keyprint.v1.RecordBatch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkeyprint/v1/inference.proto\x12\x0bkeyprint.v1\x1a\x1akeyprint/v1/attempts.proto\"\x80\x01\n\x0b\x45xplanation\x12\x0c\n\x04user\x18\x01 \x01(\t\x12*\n\x04keys\x18\x02 \x03(\x0b\x32\x1c.keyprint.v1.Explanation.Key\x1a\x37\n\x03Key\x12\x11\n\tcharacter\x18\x01 \x01(\t\x12\x0f\n\x07latency\x18\x02 \x01(\x01\x12\x0c\n\x04hold\x18\x03 \x01(\x01\"y\n\x0fIdentifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x61ttempt\x18\x02 \x01(\x0b\x32\x14.keyprint.v1.Attempt\x12\x12\n\ncandidates\x18\x03 \x01(\r\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\x12\x0b\n\x03\x66\x61r\x18\x05 \x01(\x01\".\n\tCandidate\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\"\xf7\x01\n\x10IdentifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12*\n\ncandidates\x18\x02 \x03(\x0b\x32\x16.keyprint.v1.Candidate\x12\'\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0e\x32\x15.keyprint.v1.Decision\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x11\n\tthreshold\x18\x05 \x01(\x01\x12\x0b\n\x03\x66\x61r\x18\x06 \x01(\x01\x12 \n\x05\x66lags\x18\x07 \x03(\x0e\x32\x11.keyprint.v1.Flag\x12-\n\x0b\x65xplanation\x18\x08 \x01(\x0b\x32\x18.keyprint.v1.Explanation\"~\n\x14\x42\x61tchIdentifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06length\x18\x02 \x03(\r\x12\x11\n\tcharacter\x18\x03 \x03(\t\x12\x12\n\npressed_at\x18\x04 \x03(\x12\x12\x13\n\x0breleased_at\x18\x05 \x03(\x12\x12\x0b\n\x03\x66\x61r\x18\x06 \x01(\x01\"\xb1\x01\n\x15\x42\x61tchIdentifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x03(\t\x12\x13\n\x0bprobability\x18\x03 \x03(\x01\x12\'\n\x08\x64\x65\x63ision\x18\x04 \x03(\x0e\x32\x15.keyprint.v1.Decision\x12\x0e\n\x06reason\x18\x05 \x03(\t\x12\r\n\x05\x66lags\x18\x06 \x03(\r\x12\x11\n\tthreshold\x18\x07 \x01(\x01\x12\x0b\n\x03\x66\x61r\x18\x08 \x01(\x01\"q\n\rVerifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12%\n\x07\x61ttempt\x18\x03 \x01(\x0b\x32\x14.keyprint.v1.Attempt\x12\x0b\n\x03\x66\x61r\x18\x04 \x01(\x01\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\"\xc1\x01\n\x0eVerifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0b\n\x03\x66\x61r\x18\x06 \x01(\x01\x12 \n\x05\x66lags\x18\x07 \x03(\x0e\x32\x11.keyprint.v1.Flag\x12-\n\x0b\x65xplanation\x18\x08 \x01(\x0b\x32\x18.keyprint.v1.Explanation\"\xd2\x01\n\x15PredictDatasetRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x35\n\x04rows\x18\x03 \x01(\x0e\x32\'.keyprint.v1.PredictDatasetRequest.Rows\x12\x0f\n\x07\x66irst_n\x18\x04 \x01(\r\x12\x0b\n\x03\x66\x61r\x18\x05 \x01(\x01\"D\n\x04Rows\x12\x14\n\x10ROWS_UNSPECIFIED\x10\x00\x12\x11\n\rROWS_ATTEMPTS\x10\x01\x12\x13\n\x0fROWS_KEYSTROKES\x10\x02*i\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45\x43ISION_IDENTIFIED\x10\x01\x12\x14\n\x10\x44\x45\x43ISION_UNKNOWN\x10\x02\x12\x14\n\x10\x44\x45\x43ISION_INVALID\x10\x03*U\n\x04\x46lag\x12\x14\n\x10\x46LAG_UNSPECIFIED\x10\x00\x12\x19\n\x15\x46LAG_REPLAY_SUSPECTED\x10\x01\x12\x1c\n\x18\x46LAG_SYNTHETIC_SUSPECTED\x10\x02\x32\xc8\x02\n\x10InferenceService\x12G\n\x08Identify\x12\x1c.keyprint.v1.IdentifyRequest\x1a\x1d.keyprint.v1.IdentifyResponse\x12V\n\rBatchIdentify\x12!.keyprint.v1.BatchIdentifyRequest\x1a\".keyprint.v1.BatchIdentifyResponse\x12\x41\n\x06Verify\x12\x1a.keyprint.v1.VerifyRequest\x1a\x1b.keyprint.v1.VerifyResponse\x12P\n\x0ePredictDataset\x12\".keyprint.v1.PredictDatasetRequest\x1a\x18.keyprint.v1.RecordBatch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'keyprint.v1.inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISION']._serialized_start=1385
-  _globals['_DECISION']._serialized_end=1490
-  _globals['_FLAG']._serialized_start=1492
-  _globals['_FLAG']._serialized_end=1577
+  _globals['_DECISION']._serialized_start=1456
+  _globals['_DECISION']._serialized_end=1561
+  _globals['_FLAG']._serialized_start=1563
+  _globals['_FLAG']._serialized_end=1648
   _globals['_EXPLANATION']._serialized_start=73
   _globals['_EXPLANATION']._serialized_end=201
   _globals['_EXPLANATION_KEY']._serialized_start=146
   _globals['_EXPLANATION_KEY']._serialized_end=201
   _globals['_IDENTIFYREQUEST']._serialized_start=203
-  _globals['_IDENTIFYREQUEST']._serialized_end=311
-  _globals['_CANDIDATE']._serialized_start=313
-  _globals['_CANDIDATE']._serialized_end=359
-  _globals['_IDENTIFYRESPONSE']._serialized_start=362
-  _globals['_IDENTIFYRESPONSE']._serialized_end=609
-  _globals['_BATCHIDENTIFYREQUEST']._serialized_start=611
-  _globals['_BATCHIDENTIFYREQUEST']._serialized_end=724
-  _globals['_BATCHIDENTIFYRESPONSE']._serialized_start=727
-  _globals['_BATCHIDENTIFYRESPONSE']._serialized_end=872
-  _globals['_VERIFYREQUEST']._serialized_start=874
-  _globals['_VERIFYREQUEST']._serialized_end=987
-  _globals['_VERIFYRESPONSE']._serialized_start=990
-  _globals['_VERIFYRESPONSE']._serialized_end=1183
-  _globals['_PREDICTDATASETREQUEST']._serialized_start=1186
-  _globals['_PREDICTDATASETREQUEST']._serialized_end=1383
-  _globals['_PREDICTDATASETREQUEST_ROWS']._serialized_start=1315
-  _globals['_PREDICTDATASETREQUEST_ROWS']._serialized_end=1383
-  _globals['_INFERENCESERVICE']._serialized_start=1580
-  _globals['_INFERENCESERVICE']._serialized_end=1908
+  _globals['_IDENTIFYREQUEST']._serialized_end=324
+  _globals['_CANDIDATE']._serialized_start=326
+  _globals['_CANDIDATE']._serialized_end=372
+  _globals['_IDENTIFYRESPONSE']._serialized_start=375
+  _globals['_IDENTIFYRESPONSE']._serialized_end=622
+  _globals['_BATCHIDENTIFYREQUEST']._serialized_start=624
+  _globals['_BATCHIDENTIFYREQUEST']._serialized_end=750
+  _globals['_BATCHIDENTIFYRESPONSE']._serialized_start=753
+  _globals['_BATCHIDENTIFYRESPONSE']._serialized_end=930
+  _globals['_VERIFYREQUEST']._serialized_start=932
+  _globals['_VERIFYREQUEST']._serialized_end=1045
+  _globals['_VERIFYRESPONSE']._serialized_start=1048
+  _globals['_VERIFYRESPONSE']._serialized_end=1241
+  _globals['_PREDICTDATASETREQUEST']._serialized_start=1244
+  _globals['_PREDICTDATASETREQUEST']._serialized_end=1454
+  _globals['_PREDICTDATASETREQUEST_ROWS']._serialized_start=1386
+  _globals['_PREDICTDATASETREQUEST_ROWS']._serialized_end=1454
+  _globals['_INFERENCESERVICE']._serialized_start=1651
+  _globals['_INFERENCESERVICE']._serialized_end=1979
 # @@protoc_insertion_point(module_scope)

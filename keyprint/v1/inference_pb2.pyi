@@ -29,7 +29,7 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     DECISION_UNSPECIFIED: _Decision.ValueType  # 0
     """Never sent."""
     DECISION_IDENTIFIED: _Decision.ValueType  # 1
-    """The best candidate reaches the model's threshold for identification."""
+    """The best candidate reaches the threshold."""
     DECISION_UNKNOWN: _Decision.ValueType  # 2
     """It does not: somebody whom the model does not know, or a user in an unusual way."""
     DECISION_INVALID: _Decision.ValueType  # 3
@@ -41,7 +41,7 @@ class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
 DECISION_UNSPECIFIED: Decision.ValueType  # 0
 """Never sent."""
 DECISION_IDENTIFIED: Decision.ValueType  # 1
-"""The best candidate reaches the model's threshold for identification."""
+"""The best candidate reaches the threshold."""
 DECISION_UNKNOWN: Decision.ValueType  # 2
 """It does not: somebody whom the model does not know, or a user in an unusual way."""
 DECISION_INVALID: Decision.ValueType  # 3
@@ -158,12 +158,17 @@ class IdentifyRequest(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    FAR_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model reference."""
     candidates: _builtins.int
     """Candidates wanted, 1 to 1000; 0 for 5."""
     explain: _builtins.bool
     """Whether to explain the best candidate."""
+    far: _builtins.float
+    """False accept rate to decide at, as in VerifyRequest. A stranger's attempt is a claim to be each of the model's users: to
+    have few strangers taken for anybody, ask for a rate that is as many times smaller.
+    """
     @_builtins.property
     def attempt(self) -> _attempts_pb2.Attempt:
         """What was typed."""
@@ -175,10 +180,11 @@ class IdentifyRequest(_message.Message):
         attempt: _attempts_pb2.Attempt | None = ...,
         candidates: _builtins.int = ...,
         explain: _builtins.bool = ...,
+        far: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "candidates", b"candidates", "explain", b"explain", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "candidates", b"candidates", "explain", b"explain", "far", b"far", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -233,9 +239,8 @@ class IdentifyResponse(_message.Message):
     threshold: _builtins.float
     """Probability from which the first candidate is IDENTIFIED; above 1 where no answer is sure enough."""
     far: _builtins.float
-    """The false accept rate that this threshold stands for: the share of attempts by people whom the model does not know
-    that reach it, 0 to 1. It is estimated from the model's own users, each taken for unknown in turn, and 0.01 where
-    there were enough attempts to calibrate on; 1 for a model of two users, which cannot answer UNKNOWN.
+    """The false accept rate decided at: the one asked for, or the model's default. It is of single claims to be one user; how
+    often somebody whom the model does not know is taken for any of its users is told by an evaluation with impostors.
     """
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
@@ -280,8 +285,11 @@ class BatchIdentifyRequest(_message.Message):
     CHARACTER_FIELD_NUMBER: _builtins.int
     PRESSED_AT_FIELD_NUMBER: _builtins.int
     RELEASED_AT_FIELD_NUMBER: _builtins.int
+    FAR_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model reference."""
+    far: _builtins.float
+    """As in IdentifyRequest."""
     @_builtins.property
     def length(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Keystrokes of each attempt; at most 16,384 attempts."""
@@ -306,10 +314,11 @@ class BatchIdentifyRequest(_message.Message):
         character: _abc.Iterable[_builtins.str] | None = ...,
         pressed_at: _abc.Iterable[_builtins.int] | None = ...,
         released_at: _abc.Iterable[_builtins.int] | None = ...,
+        far: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["character", b"character", "length", b"length", "model", b"model", "pressed_at", b"pressed_at", "released_at", b"released_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["character", b"character", "far", b"far", "length", b"length", "model", b"model", "pressed_at", b"pressed_at", "released_at", b"released_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -327,8 +336,14 @@ class BatchIdentifyResponse(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    FAR_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model that answered, as name@version."""
+    threshold: _builtins.float
+    """Probability from which a best candidate is IDENTIFIED; above 1 where no answer is sure enough."""
+    far: _builtins.float
+    """As in IdentifyResponse."""
     @_builtins.property
     def user(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Best candidate; empty when not valid."""
@@ -358,10 +373,12 @@ class BatchIdentifyResponse(_message.Message):
         decision: _abc.Iterable[Global___Decision.ValueType] | None = ...,
         reason: _abc.Iterable[_builtins.str] | None = ...,
         flags: _abc.Iterable[_builtins.int] | None = ...,
+        threshold: _builtins.float = ...,
+        far: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "flags", b"flags", "model", b"model", "probability", b"probability", "reason", b"reason", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "far", b"far", "flags", b"flags", "model", b"model", "probability", b"probability", "reason", b"reason", "threshold", b"threshold", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -383,9 +400,10 @@ class VerifyRequest(_message.Message):
     user: _builtins.str
     """Who they claim to be; one of the model's users."""
     far: _builtins.float
-    """False accept rate to decide at: of the false claims that the model's users would make, the share to be accepted; at
-    most 0.5, and at least the smallest that the model's calibration can tell; 0 for the model's default, which is 0.01
-    where there were enough attempts to calibrate on.
+    """False accept rate to decide at: of the claims to be one of the model's users that people make whom it does not know, the
+    share to be accepted, as far as its calibration can tell (Thresholds in training.proto says how far). At most 0.5, and
+    at least the smallest that the calibration tells; 0 for the model's default, which is 0.01 where there were enough
+    attempts to calibrate on and few of them are UNKNOWN then.
     """
     explain: _builtins.bool
     """Whether to explain the score."""
@@ -497,6 +515,7 @@ class PredictDatasetRequest(_message.Message):
     DATASET_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
     FIRST_N_FIELD_NUMBER: _builtins.int
+    FAR_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model reference."""
     dataset: _builtins.str
@@ -505,6 +524,8 @@ class PredictDatasetRequest(_message.Message):
     """What a row is."""
     first_n: _builtins.int
     """Stop after so many rows; 0 for all."""
+    far: _builtins.float
+    """As in IdentifyRequest."""
     def __init__(
         self,
         *,
@@ -512,10 +533,11 @@ class PredictDatasetRequest(_message.Message):
         dataset: _builtins.str = ...,
         rows: Global___PredictDatasetRequest.Rows.ValueType = ...,
         first_n: _builtins.int = ...,
+        far: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "first_n", b"first_n", "model", b"model", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "far", b"far", "first_n", b"first_n", "model", b"model", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

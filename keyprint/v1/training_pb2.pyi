@@ -675,9 +675,8 @@ class Model(_message.Message):
     NEAR_TIES_FIELD_NUMBER: _builtins.int
     IMPOSTORS_FIELD_NUMBER: _builtins.int
     TEMPERATURE_FIELD_NUMBER: _builtins.int
-    VERIFICATION_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
-    IDENTIFICATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     version: _builtins.int
@@ -745,16 +744,12 @@ class Model(_message.Message):
         """When it was published."""
 
     @_builtins.property
-    def verification(self) -> Global___Thresholds:
-        """From which probability of a claimed user the claim is believed; impostors are users whom the model knows."""
+    def decision(self) -> Global___Thresholds:
+        """From which probability of a user an attempt is believed to be theirs, whether they claim it or are the best candidate."""
 
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageFile]:
         """The files of its package, by name; without what a model store adds."""
-
-    @_builtins.property
-    def identification(self) -> Global___Thresholds:
-        """From which probability the best candidate is believed; impostors are people whom the model does not know."""
 
     def __init__(
         self,
@@ -784,13 +779,12 @@ class Model(_message.Message):
         near_ties: _builtins.int = ...,
         impostors: _builtins.float = ...,
         temperature: _builtins.float = ...,
-        verification: Global___Thresholds | None = ...,
+        decision: Global___Thresholds | None = ...,
         files: _abc.Iterable[Global___PackageFile] | None = ...,
-        identification: Global___Thresholds | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "evaluation", b"evaluation", "feature_set", b"feature_set", "identification", b"identification", "params", b"params", "verification", b"verification"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "decision", b"decision", "evaluation", b"evaluation", "feature_set", b"feature_set", "params", b"params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "created_at", b"created_at", "curve", b"curve", "dataset", b"dataset", "digest", b"digest", "evaluation", b"evaluation", "feature_set", b"feature_set", "files", b"files", "fingerprint", b"fingerprint", "fit_seconds", b"fit_seconds", "holdout", b"holdout", "identification", b"identification", "impostors", b"impostors", "learner", b"learner", "libraries", b"libraries", "name", b"name", "near_ties", b"near_ties", "params", b"params", "phrase", b"phrase", "release_times", b"release_times", "seed", b"seed", "size_kib", b"size_kib", "split", b"split", "temperature", b"temperature", "training_attempts", b"training_attempts", "users", b"users", "verification", b"verification", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "created_at", b"created_at", "curve", b"curve", "dataset", b"dataset", "decision", b"decision", "digest", b"digest", "evaluation", b"evaluation", "feature_set", b"feature_set", "files", b"files", "fingerprint", b"fingerprint", "fit_seconds", b"fit_seconds", "holdout", b"holdout", "impostors", b"impostors", "learner", b"learner", "libraries", b"libraries", "name", b"name", "near_ties", b"near_ties", "params", b"params", "phrase", b"phrase", "release_times", b"release_times", "seed", b"seed", "size_kib", b"size_kib", "split", b"split", "temperature", b"temperature", "training_attempts", b"training_attempts", "users", b"users", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -798,14 +792,22 @@ Global___Model: _TypeAlias = Model  # noqa: Y015
 
 @_typing.final
 class Thresholds(_message.Message):
-    """Scores from which somebody is accepted, by false accept rate."""
+    """Scores from which somebody is accepted, by false accept rate: the share of claims that are believed, of those made by
+    people whom the model does not know, to be any one of its users. It is estimated from attempts of the users that a fit did
+    not see, each as if the model did not know who typed it. On real typing, real strangers' claims were believed more often
+    than that: 1 to 3 times as often with 27 users, up to 4 times with 16, 8 times with 8 and 20 times with 3; an evaluation
+    with impostors measures it. Of two users nothing is known of strangers, and the rate is of the one's claims to be the
+    other. Users' claims to be each other are believed less often.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DEFAULT_FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
     THRESHOLDS_FIELD_NUMBER: _builtins.int
     default_false_accept_rate: _builtins.float
-    """The rate used when a caller names none, above 0 to 1."""
+    """The rate used when a caller names none: 0.01 where calibration can tell it, and where no more than a tenth of the users'
+    attempts in calibration is UNKNOWN at it; else the next one of `thresholds` at which both hold.
+    """
     @_builtins.property
     def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Threshold]:
         """By rising rate; between them by the logarithm of the rate."""
@@ -1141,14 +1143,16 @@ class Evaluation(_message.Message):
     stated_false_accept_rate: _builtins.float
     """The false accept rate that `threshold` was calibrated for, on attempts other than these, 0 to 1."""
     threshold: _builtins.float
-    """Score from which the model takes a claim to be a certain one of its users to be true."""
+    """Score from which the model takes an attempt for a user's, at its default false accept rate."""
     false_accept_rate: _builtins.float
-    """Share of the users' claims to be another user that reach it, each attempt claiming to be each of the others, 0 to 1."""
+    """Share of the users' claims to be another user that reach it, each attempt claiming to be each of the others, 0 to 1.
+    It is below the stated rate mostly, which is for people whom the model does not know; `open_set` has theirs.
+    """
     false_reject_rate: _builtins.float
     """Share of true claims that do not reach it, 0 to 1."""
     unknown_rate: _builtins.float
-    """Share of these attempts, all by users whom the model knows, that it answers with UNKNOWN: what its threshold for
-    identification costs, 0 to 1.
+    """Share of these attempts, all by users whom the model knows, that it answers with UNKNOWN: what its threshold costs, 0
+    to 1.
     """
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserEvaluation]:
@@ -1280,18 +1284,26 @@ class OpenSet(_message.Message):
     EQUAL_ERROR_RATE_FIELD_NUMBER: _builtins.int
     DET_FIELD_NUMBER: _builtins.int
     STATED_FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
+    FALSE_POSITIVE_IDENTIFICATION_RATE_FIELD_NUMBER: _builtins.int
+    FALSE_NEGATIVE_IDENTIFICATION_RATE_FIELD_NUMBER: _builtins.int
     attempts: _builtins.int
     """Attempts of theirs in the hold-out."""
     threshold: _builtins.float
-    """Probability from which it takes an attempt for its best candidate's, instead of answering UNKNOWN."""
+    """Probability from which it takes an attempt for a user's, at its default false accept rate."""
     false_accept_rate: _builtins.float
-    """Share of the impostors' attempts that reach it and so were taken for somebody, 0 to 1."""
+    """Share of the impostors' claims that reach it, each attempt claiming to be each of the other users, 0 to 1."""
     false_reject_rate: _builtins.float
-    """Share of the other users' attempts that were not taken for them: answered with UNKNOWN or another user, 0 to 1."""
+    """Share of the other users' true claims that do not, 0 to 1."""
     equal_error_rate: _builtins.float
     """Of claims to be a certain user, averaged over the other users, each against all impostors, 0 to 1."""
     stated_false_accept_rate: _builtins.float
     """The false accept rate that `threshold` was calibrated for, 0 to 1; `false_accept_rate` is what it came to."""
+    false_positive_identification_rate: _builtins.float
+    """Share of the impostors' attempts for which the best candidate reaches it, so that they are taken for somebody instead
+    of UNKNOWN, 0 to 1. Among many users somebody types alike: it is many times the rate of single claims.
+    """
+    false_negative_identification_rate: _builtins.float
+    """Share of the other users' attempts that are not taken for theirs: answered with UNKNOWN or another user, 0 to 1."""
     @_builtins.property
     def impostors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Whom it never saw."""
@@ -1311,10 +1323,12 @@ class OpenSet(_message.Message):
         equal_error_rate: _builtins.float = ...,
         det: _abc.Iterable[Global___DetPoint] | None = ...,
         stated_false_accept_rate: _builtins.float = ...,
+        false_positive_identification_rate: _builtins.float = ...,
+        false_negative_identification_rate: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "det", b"det", "equal_error_rate", b"equal_error_rate", "false_accept_rate", b"false_accept_rate", "false_reject_rate", b"false_reject_rate", "impostors", b"impostors", "stated_false_accept_rate", b"stated_false_accept_rate", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "det", b"det", "equal_error_rate", b"equal_error_rate", "false_accept_rate", b"false_accept_rate", "false_negative_identification_rate", b"false_negative_identification_rate", "false_positive_identification_rate", b"false_positive_identification_rate", "false_reject_rate", b"false_reject_rate", "impostors", b"impostors", "stated_false_accept_rate", b"stated_false_accept_rate", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

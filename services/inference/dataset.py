@@ -21,7 +21,7 @@ _FLAGS = np.array([" ".join(names(mask)) for mask in range(4)])
 
 
 def predict(
-    engine: Engine, batches: Iterable[pa.RecordBatch], keystrokes: bool, first_n: int
+    engine: Engine, batches: Iterable[pa.RecordBatch], keystrokes: bool, first_n: int, threshold: float
 ) -> Iterator[pa.RecordBatch]:
     """Rows for every attempt of a dataset in its order, at least one batch, and no more rows than asked for.
 
@@ -30,6 +30,7 @@ def predict(
         batches: the dataset, as `keyprint.attempts.SCHEMA`; no more of it is read than is needed.
         keystrokes: whether a row is a keystroke and not an attempt.
         first_n: rows wanted; 0 for all.
+        threshold: probability from which a best candidate is `IDENTIFIED`.
     """
     table: Callable[[pa.RecordBatch, Decided, Mask], pa.RecordBatch] = _keystrokes if keystrokes else _attempts
     # Its own: a dataset is predicted as often as anybody likes, which makes it no replay.
@@ -38,7 +39,7 @@ def predict(
     sent = False
     for batch in batches:
         answers = engine.answer(attempts.from_batch(batch))
-        rows = table(batch, decide(engine, answers), flag(engine, answers, recent))
+        rows = table(batch, decide(engine, answers, threshold), flag(engine, answers, recent))
         for begin in range(0, rows.num_rows, MOST_ROWS):
             piece = rows.slice(begin, MOST_ROWS if left is None else min(MOST_ROWS, left))
             yield piece

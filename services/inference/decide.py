@@ -19,6 +19,8 @@ LARGEST_FAR = 0.5
 
 _REASONS = np.array(REASONS)
 
+Floats = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Decided:
@@ -33,22 +35,27 @@ class Decided:
     """
 
     user: npt.NDArray[np.str_]
-    probability: npt.NDArray[np.float64]
+    probability: Floats
     decision: npt.NDArray[np.str_]
     reason: npt.NDArray[np.str_]
     second: npt.NDArray[np.str_]
 
 
-def decide(engine: Engine, answers: Answers) -> Decided:
-    """Names the best candidate of every attempt, the first of equals."""
+def decide(engine: Engine, answers: Answers, threshold: float | Floats) -> Decided:
+    """Names the best candidate of every attempt, the first of equals; from a threshold on it is `IDENTIFIED`.
+
+    Args:
+        engine: the model.
+        answers: what it says of n attempts.
+        threshold: one for all of them, or float64[n].
+    """
     count, rows = len(answers.verdicts.reason), answers.rows
     order = np.argsort(-answers.probabilities, axis=1, kind="stable")[:, :2]
     user, second = np.full((2, count), "", engine.labels.dtype)
     user[rows], second[rows] = engine.labels[order[:, 0]], engine.labels[order[:, 1]]
     probability = np.zeros(count)
     probability[rows] = answers.probabilities.max(axis=1, initial=0.0)
-    enough = engine.package.decision.identification.default
-    decision = np.where(probability >= enough, IDENTIFIED, UNKNOWN)
+    decision = np.where(probability >= threshold, IDENTIFIED, UNKNOWN)
     decision[answers.verdicts.reason != 0] = INVALID
     return Decided(user, probability, decision, _REASONS[answers.verdicts.reason], second)
 
@@ -63,22 +70,22 @@ def candidates(engine: Engine, answers: Answers, attempt: int, count: int) -> Se
     return list(zip(engine.labels[order].tolist(), probabilities[order].tolist(), strict=True))
 
 
-def claimed_rate(engine: Engine, far: float) -> float:
-    """The false accept rate to decide a claim at: the one asked for, or the model's default for 0.
+def stated_rate(engine: Engine, far: float) -> float:
+    """The false accept rate to decide at: the one asked for, or the model's default for 0.
 
     Raises:
         InvalidArgument: the rate is out of range, or smaller than the model's calibration can tell.
     """
-    verification = engine.package.decision.verification
+    decision = engine.package.decision
     if far == 0.0:
-        return verification.default_far
-    least = verification.far[0]
+        return decision.default_far
+    least = decision.far[0]
     # Written so that NaN fails too.
     if not least <= far <= LARGEST_FAR:
         raise InvalidArgument(
             "FAR_OUT_OF_RANGE",
             f"The false accept rate must be from {least:.2g}, the smallest that {engine.reference} was calibrated for, "
-            f"to {LARGEST_FAR}, or 0 for the model's default of {verification.default_far:.2g}; not {far:g}.",
+            f"to {LARGEST_FAR}, or 0 for the model's default of {decision.default_far:.2g}; not {far:g}.",
             "far",
         )
     return far

@@ -8,12 +8,17 @@ from functools import partial
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from keyprint import attempts
 from keyprint.attempts import Keystrokes
-from services.inference.decide import Decided, decide
+from services.inference.decide import Decided, Floats, decide
 from services.inference.engine import Answers, Engine
 from services.inference.flags import Mask, Recent, flag
 from services.inference.together import Together
+
+_Ask = tuple[Keystrokes, float]
+"""An attempt, and the threshold to decide at."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +59,21 @@ class Finder:
 
     def __init__(self) -> None:
         self._recent = Recent()
-        self._together: WeakKeyDictionary[Engine, Together[Keystrokes, Finding]] = WeakKeyDictionary()
+        self._together: WeakKeyDictionary[Engine, Together[_Ask, Finding]] = WeakKeyDictionary()
 
-    def find(self, engine: Engine, keystrokes: Keystrokes) -> Findings:
-        """What is found of these attempts."""
+    def find(self, engine: Engine, keystrokes: Keystrokes, threshold: float | Floats) -> Findings:
+        """What is found of these attempts, decided at one threshold, or each at its own: float64[n]."""
         answers = engine.answer(keystrokes)
-        return Findings(answers, decide(engine, answers), flag(engine, answers, self._recent))
+        return Findings(answers, decide(engine, answers, threshold), flag(engine, answers, self._recent))
 
-    def find_one(self, engine: Engine, keystrokes: Keystrokes) -> Finding:
+    def find_one(self, engine: Engine, keystrokes: Keystrokes, threshold: float) -> Finding:
         """What is found of one attempt, together with those of other callers."""
         together = self._together.get(engine) or self._together.setdefault(engine, Together())
-        return together(keystrokes, partial(self._find_each, engine))
+        return together((keystrokes, threshold), partial(self._find_each, engine))
 
-    def _find_each(self, engine: Engine, several: Sequence[Keystrokes]) -> list[Finding]:
-        findings = self.find(engine, attempts.joined(several))
+    def _find_each(self, engine: Engine, several: Sequence[_Ask]) -> list[Finding]:
+        typed, thresholds = zip(*several, strict=True)
+        findings = self.find(engine, attempts.joined(typed), np.array(thresholds))
         decided, flags = findings.decided, findings.flags
         columns = (decided.user.tolist(), decided.decision.tolist(), decided.reason.tolist(), flags.tolist())
         return [Finding(findings.answers, number, *row) for number, row in enumerate(zip(*columns, strict=True))]

@@ -36,8 +36,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         count = requests.candidates(request.candidates)
         keystrokes = requests.attempt(request.attempt)
         engine = self._models.get(request.model)
+        far, threshold = _enough(engine, request.far)
         engine.check_releases(keystrokes)
-        found = self._finder.find_one(engine, keystrokes)
+        found = self._finder.find_one(engine, keystrokes, threshold)
         return inference_pb2.IdentifyResponse(
             model=engine.reference,
             candidates=[
@@ -46,8 +47,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             ],
             decision=_DECISIONS[found.decision],
             reason=found.reason,
-            threshold=engine.package.decision.identification.default,
-            far=engine.package.decision.identification.default_far,
+            threshold=threshold,
+            far=far,
             flags=_FLAGS[found.flags],
             explanation=_explanation(engine, found, found.user) if request.explain else None,
         )
@@ -57,8 +58,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> inference_pb2.BatchIdentifyResponse:
         keystrokes = requests.batch(request)
         engine = self._models.get(request.model)
+        far, threshold = _enough(engine, request.far)
         engine.check_releases(keystrokes)
-        found = self._finder.find(engine, keystrokes)
+        found = self._finder.find(engine, keystrokes, threshold)
         decided = found.decided
         return inference_pb2.BatchIdentifyResponse(
             model=engine.reference,
@@ -67,6 +69,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             decision=[_DECISIONS[one] for one in decided.decision.tolist()],
             reason=decided.reason.tolist(),
             flags=found.flags.tolist(),
+            threshold=threshold,
+            far=far,
         )
 
     def Verify(  # noqa: N802
@@ -74,10 +78,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> inference_pb2.VerifyResponse:
         keystrokes = requests.attempt(request.attempt)
         engine = self._models.get(request.model)
-        far = decide.claimed_rate(engine, request.far)
-        threshold = engine.package.decision.verification.at(far)
+        far, threshold = _enough(engine, request.far)
         engine.check_releases(keystrokes)
-        found = self._finder.find_one(engine, keystrokes)
+        found = self._finder.find_one(engine, keystrokes, threshold)
         score = decide.score(engine, found.answers, found.attempt, request.user)
         return inference_pb2.VerifyResponse(
             model=engine.reference,
@@ -95,6 +98,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> Iterator[attempts_pb2.RecordBatch]:
         keystrokes = requests.keystrokes(request.rows)
         engine = self._models.get(request.model)
+        _, threshold = _enough(engine, request.far)
         _check(engine, self._ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=request.dataset)))
         attempts = self._ingest.ReadAttempts(
             ingest_pb2.ReadAttemptsRequest(
@@ -104,10 +108,16 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         # A caller who goes away stops the reading at once, and with it all that follows.
         context.add_callback(attempts.cancel)  # type: ignore[arg-type] # what it answers is not looked at
         try:
-            for batch in predict(engine, _batches(attempts), keystrokes, request.first_n):
+            for batch in predict(engine, _batches(attempts), keystrokes, request.first_n, threshold):
                 yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
         finally:
             attempts.cancel()
+
+
+def _enough(engine: Engine, far: float) -> tuple[float, float]:
+    """The rate to decide at, and the probability from which somebody is believed then."""
+    rate = decide.stated_rate(engine, far)
+    return rate, engine.package.decision.at(rate)
 
 
 def _explanation(engine: Engine, found: Finding, user: str) -> inference_pb2.Explanation | None:

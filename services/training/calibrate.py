@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from scipy.special import softmax as _softmax
 
 from keyprint.package import Thresholds
-from services.training.arrays import Flags, Floats, Labels
+from services.training.arrays import Floats, Labels
 
 FAR = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 DEFAULT_FAR = 0.01
 
-FEWEST_USERS, MANY_USERS = 2, 8
+MOST_UNKNOWN = 0.1
+"""Share of its users' attempts that a model may call unknown for the sake of the default rate."""
 
-ANYBODY = Thresholds(1.0, (1.0,), (0.0,))
-"""Nothing is known of strangers, and every one of them may pass."""
+FEWEST_USERS = 2
 
 COLDEST, HOTTEST = 1e-3, 1e2
 """Votes of an ensemble for many users are nearly uniform as logits, so temperatures far below 1 are usual."""
@@ -56,53 +54,40 @@ def temperature(logits: Floats, truth: Labels) -> float:
     return float(np.exp(found.x))
 
 
-def verification(probabilities: Floats, truth: Labels) -> Thresholds:
-    """The scores from which claims are believed.  The impostors are the users themselves: every probability of somebody
-    who did not type, all users pooled.
+def false_claims(logits: Floats, truth: Labels, degrees: float) -> Floats:
+    """What strangers' claims would score, one for each attempt and each user who did not type it.
+
+    Each attempt plays a stranger's: the model does not know whoever typed it, so their logit is struck out, and the
+    others' probabilities make up 1 as a stranger's do.  Of two users only one would be left, at 1 for whatever is
+    typed: there the users are each other's impostors as they are.
 
     Args:
-        probabilities: float64[n, K], calibrated; n at least 1, K at least 2.
+        logits: float64[n, K], of attempts that the fit did not see.
         truth: int64[n], positions of the true users.
+        degrees: the temperature.
+
+    Returns:
+        float64[n · (K - 1)].
     """
-    false = np.ones(probabilities.shape, np.bool_)
-    false[np.arange(len(truth)), truth] = False
-    return _thresholds(probabilities[false])
+    users = logits.shape[1]
+    own = np.equal(truth[:, None], np.arange(users))
+    known = logits if users <= FEWEST_USERS else np.where(own, -np.inf, logits)
+    return softmax(known, degrees)[~own]
 
 
-def identification(strangers: Sequence[Floats]) -> Thresholds:
-    """The scores from which best candidates are believed.
-
-    Args:
-        strangers: calibrated probabilities float64[n, K] of attempts by people whom a fit does not know, one for each
-            fit; none where there were too few users to leave some out.
-    """
-    if not strangers:
-        return ANYBODY
-    return _thresholds(np.concatenate([one.max(axis=1) for one in strangers]))
-
-
-def left_out(users: int) -> Flags:
-    """bool[fits, users]: whom each of a few fits leaves out, so that everybody is a stranger once.
-
-    Few users are left out in smaller parts, for a fit of very few is surer of strangers than the model of all will be;
-    of two nobody can be, since a fit needs two.
-    """
-    if users <= FEWEST_USERS:
-        return np.zeros((0, users), np.bool_)
-    parts = 2 if users >= MANY_USERS else 3
-    part = np.random.default_rng(0).permutation(users) % parts
-    return np.equal(part, np.arange(parts)[:, None])
-
-
-def _thresholds(scores: Floats) -> Thresholds:
-    """The thresholds that a new impostor reaches by no more than their rates, if these n are of the same kind.
+def thresholds(scores: Floats, best: Floats) -> Thresholds:
+    """The thresholds that a new false claim reaches by no more than their rates, if these n are of the same kind.
 
     The new score is as likely to take any of the n + 1 places among them, so a threshold that m of them reach is
     reached by it with a chance of at most (m + 1) / (n + 1) (Vovk et al. 2005); of rates below 1 / (n + 1) they say
     nothing.
 
+    The default rate is `DEFAULT_FAR`, or the next one that they can tell, or the next one at which no more than
+    `MOST_UNKNOWN` of the users' own attempts are unknown: models of a few people who typed little are of no use else.
+
     Args:
-        scores: float64[n], of impostors; n at least 1.
+        scores: float64[n], of false claims; n at least 1.
+        best: float64[m], of the best candidates of the users' own attempts; m at least 1.
     """
     # As the graph will answer: scores that float32 cannot tell apart are equals.
     ordered = np.sort(scores.astype(np.float32))[::-1]
@@ -110,5 +95,7 @@ def _thresholds(scores: Floats) -> Thresholds:
     rates = (1 / places, *(far for far in FAR if far * places > 1))
     # The first score that may not pass sets the threshold, so that equals of it do not pass either.
     passing = [int(round(far * places, 9)) - 1 for far in rates]
-    found = np.nextafter(ordered[passing], np.float32(np.inf)).astype(np.float64)
-    return Thresholds(max(DEFAULT_FAR, rates[0]), rates, tuple(found.tolist()))
+    found = np.nextafter(ordered[passing], np.float32(np.inf)).astype(np.float64).tolist()
+    unknown = {far: float((best < threshold).mean()) for far, threshold in zip(rates, found, strict=True)}
+    bearable = (far for far in rates if far >= DEFAULT_FAR and unknown[far] <= MOST_UNKNOWN)
+    return Thresholds(next(bearable, rates[-1]), rates, tuple(found))

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from keyprint.package import Decision, Rate
+from keyprint.package import Rate, Thresholds
 from keyprint.typed import Count, Number, Share, Text, convert
 from services.training.arrays import Flags, Floats, Labels, Probabilities
 from services.training.openset import OpenSet
@@ -65,7 +65,7 @@ class Evaluation:
     open_set: OpenSet | None = None
 
 
-def evaluate(probabilities: Probabilities, truth: Labels, labels: Sequence[str], decision: Decision) -> Evaluation:
+def evaluate(probabilities: Probabilities, truth: Labels, labels: Sequence[str], decision: Thresholds) -> Evaluation:
     """Compares probabilities with who really typed.
 
     The best candidate is the first of equals.  Averages over users are over those with attempts in the hold-out:
@@ -75,7 +75,7 @@ def evaluate(probabilities: Probabilities, truth: Labels, labels: Sequence[str],
         probabilities: [n, K], n at least 1.
         truth: int64[n], positions in `labels`.
         labels: K users.
-        decision: the model's thresholds, which accuracy ignores.
+        decision: the model's thresholds, which accuracy ignores; the default one counts.
     """
     scores = np.asarray(probabilities, np.float64)
     # They are float32 mostly, and scikit-learn wants sums of 1 to more places than these have.
@@ -89,7 +89,6 @@ def evaluate(probabilities: Probabilities, truth: Labels, labels: Sequence[str],
     present = support > 0
     claimed = np.eye(len(labels), dtype=np.bool_)[truth]
     rates = np.array([_user_eer(scores[:, one], claimed[:, one]) for one in everyone])
-    verification = decision.verification
     low, high = _interval(int(right.sum()), len(truth))
     return Evaluation(
         attempts=len(truth),
@@ -109,11 +108,11 @@ def evaluate(probabilities: Probabilities, truth: Labels, labels: Sequence[str],
         ),
         confusion=tuple(metrics.confusion_matrix(truth, best, labels=everyone).ravel().tolist()),
         det=det_curve(scores[claimed], scores[~claimed]),
-        stated_false_accept_rate=verification.default_far,
-        threshold=verification.default,
-        false_accept_rate=float((scores[~claimed] >= verification.default).mean()),
-        false_reject_rate=float((scores[claimed] < verification.default).mean()),
-        unknown_rate=float((scores.max(axis=1) < decision.identification.default).mean()),
+        stated_false_accept_rate=decision.default_far,
+        threshold=decision.default,
+        false_accept_rate=float((scores[~claimed] >= decision.default).mean()),
+        false_reject_rate=float((scores[claimed] < decision.default).mean()),
+        unknown_rate=float((scores.max(axis=1) < decision.default).mean()),
     )
 
 

@@ -30,20 +30,14 @@ class Span:
     begins: float
     ends: float
 
-    def split(self, count: int) -> list[Span]:
-        """The same in equal parts."""
-        bounds = np.linspace(self.begins, self.ends, count + 1).tolist()
-        return [Span(self.stage, *part) for part in pairwise(bounds)]
-
 
 _BEGUN, FITTED = 0.0, 0.94
 
 
 def spans(*stages: str) -> list[Span]:
-    """Stages as long as each other, the first of them a single fit and so half as long."""
-    bounds = np.linspace(_BEGUN, FITTED, 2 * len(stages)).tolist()
-    parts = pairwise([bounds[0], *bounds[1::2]])
-    return [Span(stage, *part) for stage, part in zip(stages, parts, strict=True)]
+    """Stages as long as each other: each is a fit."""
+    bounds = np.linspace(_BEGUN, FITTED, len(stages) + 1).tolist()
+    return [Span(stage, *part) for stage, part in zip(stages, pairwise(bounds), strict=True)]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct
 
 from keyprint.features import FeatureSet
-from keyprint.package import Decision, Thresholds
+from keyprint.package import Thresholds
 from keyprint.timestamps import timestamp
 from keyprint.typed import convert
 from keyprint.v1 import attempts_pb2, training_pb2
@@ -153,11 +153,9 @@ def _curve(points: Sequence[Mapping[str, Any]]) -> list[training_pb2.CurvePoint]
 
 
 def _details(row: Model) -> dict[str, Any]:
-    decision = convert(row.thresholds, Decision)
     return {
         "curve": _curve(row.curve),
-        "verification": _thresholds(decision.verification),
-        "identification": _thresholds(decision.identification),
+        "decision": _thresholds(convert(row.thresholds, Thresholds)),
         "files": [training_pb2.PackageFile(**one) for one in row.files],
     }
 

@@ -30,6 +30,8 @@ class OpenSet:
     threshold: Number
     false_accept_rate: Share
     false_reject_rate: Share
+    false_positive_identification_rate: Share
+    false_negative_identification_rate: Share
     equal_error_rate: Share
     det: tuple[DetPoint, ...]
 
@@ -64,7 +66,7 @@ def choose_impostors(labels: Sequence[str], share: float, seed: int) -> Flags:
 
 
 def evaluate_open(
-    genuine: Probabilities, truth: Labels, strange: Probabilities, identification: Thresholds, impostors: Sequence[str]
+    genuine: Probabilities, truth: Labels, strange: Probabilities, decision: Thresholds, impostors: Sequence[str]
 ) -> OpenSet:
     """Compares what a model says of people whom it knows and of impostors.
 
@@ -72,21 +74,23 @@ def evaluate_open(
         genuine: [n, K], of attempts of the K users whom it knows; n at least 1.
         truth: int64[n], positions of those who typed them.
         strange: [m, K], of the impostors' attempts; m at least 1.
-        identification: scores from which it takes an attempt for its best candidate's; the default one counts.
+        decision: scores from which it believes that somebody typed; the default one counts.
         impostors: their labels.
     """
     claims = np.asarray(strange, np.float64)
     own = np.asarray(genuine, np.float64)[np.arange(len(truth)), truth]
-    threshold = identification.default
-    taken = (own >= threshold) & (genuine.argmax(axis=1) == truth)
+    threshold = decision.default
+    named = (own >= threshold) & (genuine.argmax(axis=1) == truth)
     rates = [equal_error_rate(own[truth == one], claims[:, one]) for one in np.unique(truth)]
     return OpenSet(
         impostors=tuple(impostors),
         attempts=len(claims),
-        stated_false_accept_rate=identification.default_far,
+        stated_false_accept_rate=decision.default_far,
         threshold=threshold,
-        false_accept_rate=float((claims.max(axis=1) >= threshold).mean()),
-        false_reject_rate=float(1 - taken.mean()),
+        false_accept_rate=float((claims >= threshold).mean()),
+        false_reject_rate=float((own < threshold).mean()),
+        false_positive_identification_rate=float((claims.max(axis=1) >= threshold).mean()),
+        false_negative_identification_rate=float(1 - named.mean()),
         equal_error_rate=float(np.mean(rates)),
         det=det_curve(own, claims.ravel()),
     )
@@ -106,6 +110,6 @@ def open_set_of(fit: Fit, data: Trainable, held_out: Flags, span: Span) -> OpenS
         few.answers(probe.fitted, select(data.attempts, judged), probe.degrees),
         truth[judged],
         few.answers(probe.fitted, select(data.attempts, claims), probe.degrees),
-        probe.decision.identification,
+        probe.decision,
         labels[strangers].tolist(),
     )

@@ -30,15 +30,14 @@ def error_rates(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats, Floa
         impostor: scores of claims that are not; at least one.
 
     Returns:
-        FAR falling, FRR rising and the threshold rising, one longer than there are distinct scores: a claim is
-        accepted when its score reaches the threshold, and the last threshold accepts nothing.
+        FAR falling, FRR rising and the threshold rising, from the last threshold that rejects no true claim to the
+        first that accepts no false one: a claim is accepted when its score reaches the threshold.
     """
     scores = np.concatenate([genuine, impostor])
     genuinely = np.arange(len(scores)) < len(genuine)
-    accepted, recognised, thresholds = metrics.roc_curve(genuinely, scores, drop_intermediate=False)
-    # The highest threshold stands for one above every score, where scikit-learn has infinity.
-    thresholds[0] = np.nextafter(scores.max(), np.inf)
-    return accepted[::-1], 1 - recognised[::-1], thresholds[::-1]
+    accepted, rejected, thresholds = metrics.det_curve(genuinely, scores)
+    # Where scikit-learn has infinity, a threshold above every score says the same and JSON can say it.
+    return accepted, rejected, np.minimum(thresholds, np.nextafter(scores.max(), np.inf))
 
 
 def equal_error_rate(genuine: Floats, impostor: Floats) -> float:

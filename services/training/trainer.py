@@ -31,8 +31,8 @@ def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
     """Fits, calibrates, checks and evaluates a model, and writes its package into `order.directory`.
 
     Calibration follows scikit-learn's CalibratedClassifierCV with ensemble=False: the temperature and the thresholds
-    come from fits that did not see the last tenth of each user's training attempts, or some of the users, and are then
-    used with the model that saw all of them.  The hold-out takes part in none of it.
+    come from a fit that did not see the last tenth of each user's training attempts, and are then used with the model
+    that saw all of them.  The hold-out takes part in none of it.
 
     Raises:
         FailedPrecondition: the hold-out cannot be chosen, or leaves nothing to calibrate on, or impostors leave fewer

@@ -429,7 +429,8 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
             model=f"{request.model}@1",
             candidates=[inference_pb2.Candidate(user="ada", probability=0.75)],
             decision=inference_pb2.DECISION_IDENTIFIED,
-            threshold=0.5,
+            threshold=1 - request.far,
+            far=request.far,
             flags=[inference_pb2.FLAG_REPLAY_SUSPECTED],
             explanation=_EXPLANATION if request.explain else None,
         )
@@ -446,6 +447,8 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
             decision=[inference_pb2.DECISION_UNKNOWN] * many,
             reason=[""] * many,
             flags=[number % 4 for number in range(many)],
+            threshold=1 - request.far,
+            far=request.far,
         )
 
     def Verify(self, request: inference_pb2.VerifyRequest, context: Any) -> inference_pb2.VerifyResponse:  # noqa: N802

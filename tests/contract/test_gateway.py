@@ -436,6 +436,18 @@ def test_a_claim_is_verified(house: House) -> None:
     assert found == told | {"flags": []}
 
 
+def test_whoever_asks_chooses_the_rate_to_decide_at(house: House) -> None:
+    one = house.http.post("/v1/models/ada:identify", json={"attempt": KEYSTROKES, "far": 0.25}).json()
+    many = house.http.post("/v1/models/ada:identify", json={"attempts": [KEYSTROKES], "far": 0.25}).json()
+    for told in (one, many):
+        assert (told["far"], told["threshold"]) == (0.25, 0.75)
+    for path in ("predictions", "predictions.csv"):
+        assert house.http.get(f"/v1/models/ada/{path}", params={"dataset": "ds_1", "far": 0.25}).status_code == 200
+        assert house.inference.requests[-1].far == 0.25
+    wrong = house.http.get("/v1/models/ada/predictions", params={"dataset": "ds_1", "far": "often"})
+    assert_problem(wrong, 400, "FAR_OUT_OF_RANGE", "far")
+
+
 def test_the_first_predictions_come_as_json(house: House) -> None:
     found = house.http.get("/v1/models/ada/predictions", params={"dataset": "ds_1", "first_n": 4}).json()
     assert [row["attempt"] for row in found["rows"]] == [0, 1, 2, 3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -222,18 +223,56 @@ def test_a_stricter_rate_asks_for_a_higher_score(
     assert strict > lax
 
 
+def test_whoever_asks_who_typed_chooses_the_rate_too(
+    inference: inference_pb2_grpc.InferenceServiceStub,
+    model: str,
+    test_data: str,
+    typed: list[attempts_pb2.Attempt],
+) -> None:
+    (attempt,) = [one for one in typed if len(one.character) == len(DEFAULT_PHRASE)][:1]
+    columns = inference_pb2.BatchIdentifyRequest(
+        model=model,
+        length=[len(attempt.character)],
+        character=attempt.character,
+        pressed_at=attempt.pressed_at,
+        released_at=attempt.released_at,
+    )
+    unknown: list[int] = []
+    for far in (0.05, 0.5):
+        one = inference.Identify(inference_pb2.IdentifyRequest(model=model, attempt=attempt, far=far))
+        claim = inference_pb2.VerifyRequest(model=model, user=one.candidates[0].user, attempt=attempt, far=far)
+        verified = inference.Verify(claim)
+        assert (one.threshold, one.far) == (verified.threshold, far)
+        # The best candidate is whom it takes the attempt for, exactly when it would believe that they claim it.
+        assert (one.decision == inference_pb2.DECISION_IDENTIFIED) == verified.accepted
+        columns.far = far
+        many = inference.BatchIdentify(columns)
+        assert (many.threshold, many.far, list(many.decision)) == (one.threshold, far, [one.decision])
+        unknown.append(predict(inference, model, test_data, far=far)["decision"].to_pylist().count("UNKNOWN"))
+    assert unknown[0] >= unknown[1]
+
+
 def test_a_rate_that_the_calibration_cannot_tell_is_refused(
-    inference: inference_pb2_grpc.InferenceServiceStub, model: str, typed: list[attempts_pb2.Attempt], labels: list[str]
+    inference: inference_pb2_grpc.InferenceServiceStub,
+    model: str,
+    test_data: str,
+    typed: list[attempts_pb2.Attempt],
+    labels: list[str],
 ) -> None:
     claim = inference_pb2.VerifyRequest(model=model, user=labels[0], attempt=typed[0])
-    usual = inference.Verify(claim).far
-    assert usual > 0.01
+    # Of so few attempts nothing can be told of one claim in a hundred.
+    assert inference.Verify(claim).far > 0.01
     claim.far = 1e-6
-    with pytest.raises(grpc.RpcError) as caught:
-        inference.Verify(claim)
-    told = errors.from_rpc_error(caught.value)
-    assert (told.reason, told.field) == ("FAR_OUT_OF_RANGE", "far")
-    assert f"from {usual:.2g}, the smallest that" in told.message
+    refused = (
+        refusal(inference.Verify, claim),
+        refusal(inference.Identify, inference_pb2.IdentifyRequest(model=model, attempt=typed[0], far=1e-6)),
+        refusal(inference.BatchIdentify, inference_pb2.BatchIdentifyRequest(model=model, far=1e-6)),
+        refusal(inference.PredictDataset, Kind(model=model, dataset=test_data, far=1e-6)),
+    )
+    for told in refused:
+        assert (told.reason, told.field) == ("FAR_OUT_OF_RANGE", "far")
+        least = float(re.findall(r"must be from (\S+), the smallest that", told.message)[0])
+        assert 0.01 < least < 0.05
 
 
 def test_keystrokes_are_rows_too(

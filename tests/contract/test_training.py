@@ -133,10 +133,9 @@ def test_its_model_says_everything_about_itself(
     assert model.size_kib == sum(files.values()) // 1024
     assert model.temperature > 0
     assert model.impostors == 0
-    for decision in (model.verification, model.identification):
-        rates = [one.false_accept_rate for one in decision.thresholds]
-        assert decision.default_false_accept_rate in rates
-        assert rates == sorted(rates)
+    rates = [one.false_accept_rate for one in model.decision.thresholds]
+    assert model.decision.default_false_accept_rate in rates
+    assert rates == sorted(rates)
     evaluation = model.evaluation
     assert 0.5 < evaluation.accuracy <= 1.0
     assert evaluation.accuracy_low <= evaluation.accuracy <= evaluation.accuracy_high
@@ -179,6 +178,30 @@ def test_a_comparison_on_what_a_model_has_seen_says_so(
     comparison = training.CompareModels(training_pb2.CompareModelsRequest(dataset=dataset, holdout=0.5))
     row = next(row for row in comparison.rows if row.name == seen[-1].model)
     assert 0 < row.seen_attempts < comparison.attempts
+
+
+def test_a_model_that_saw_any_of_the_holdout_is_marked_and_ranks_below_every_one_that_did_not(
+    training: training_pb2_grpc.TrainingServiceStub, dataset: str
+) -> None:
+    # One has seen most of what both are judged by, and the other is a single cut that has seen none of it.
+    wanted: dict[str, dict[str, Any]] = {
+        "saw-most": {"holdout": 0.1},
+        "saw-none": {"holdout": 0.6, "params": {"trees": 1, "depth": 1}},
+    }
+    for name, more in wanted.items():
+        *_, job = watch(training, training.CreateTrainingJob(asking(dataset, name, **more)).id)
+        assert job.state == training_pb2.TrainingJob.STATE_SUCCEEDED, job.error
+    rows = training.CompareModels(training_pb2.CompareModelsRequest(dataset=dataset, holdout=0.6)).rows
+    by_name = {row.name: row for row in rows}
+    saw, saw_none = by_name["saw-most"], by_name["saw-none"]
+    assert (saw_none.seen_attempts, saw.seen_attempts > 0) == (0, True)
+    assert saw.evaluation.accuracy > saw_none.evaluation.accuracy
+    assert rows[0].seen_attempts == 0
+    marked = [row.seen_attempts > 0 for row in rows if row.HasField("evaluation")]
+    assert marked == sorted(marked)
+    assert saw.HasField("p_value")
+    for name in wanted:
+        training.DeleteModel(training_pb2.DeleteModelRequest(model=name))
 
 
 def test_a_model_that_cannot_be_compared_is_listed_last_with_its_reason(

@@ -33,6 +33,18 @@ from keyprint.v1 import (
 
 MODEL = b"a model as a file"
 
+_MEASURED = training_pb2.Evaluation(
+    users=[training_pb2.UserEvaluation(user="ann", precision=1.0, recall=0.875, support=8)],
+    open_set=training_pb2.OpenSet(
+        impostors=["eve"],
+        attempts=20,
+        stated_false_accept_rate=0.01,
+        false_accept_rate=0.02,
+        false_positive_identification_rate=0.4,
+        false_negative_identification_rate=0.05,
+    ),
+)
+
 Context = grpc.ServicerContext
 Dataset = ingest_pb2.Dataset
 Job = training_pb2.TrainingJob
@@ -133,7 +145,21 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
     def GetModel(self, request: training_pb2.GetModelRequest, context: Context) -> training_pb2.Model:
         if request.model not in ("m", "m@1"):
             raise errors.NotFound("MODEL_NOT_FOUND", f"There is no model {request.model!r}.", "model")
-        return training_pb2.Model(name="m", version=1, phrase="hi there", users=["ann"], training_attempts=1234)
+        return training_pb2.Model(
+            name="m",
+            version=1,
+            phrase="hi there",
+            users=["ann"],
+            training_attempts=1234,
+            temperature=0.0625,
+            evaluation=_MEASURED,
+            decision=training_pb2.Thresholds(
+                default_false_accept_rate=0.01,
+                thresholds=[training_pb2.Threshold(false_accept_rate=0.01, threshold=0.4321)],
+            ),
+            files=[training_pb2.PackageFile(name="model.onnx", size=654_321)],
+            curve=[training_pb2.CurvePoint(step=1, loss=2.5), training_pb2.CurvePoint(step=2, loss=1.25)],
+        )
 
     def ListModels(self, request: training_pb2.ListModelsRequest, context: Context) -> training_pb2.ListModelsResponse:
         model = training_pb2.Model(name="m", version=1, aliases=["best"], users=["ann"])
@@ -589,8 +615,12 @@ def test_models_are_listed_shown_and_compared(services: Services, keyprint: Run)
     assert "m@1" in keyprint("models", "list").out
     assert json.loads(keyprint("models", "list", "--json").out)[0]["aliases"] == ["best"]
     shown = keyprint("models", "show", "m").out
-    assert "1,234 attempts" in shown
-    assert "hi there" in shown
+    told = [
+        *("1,234 attempts", "hi there", "0.0625", "2 steps, at the last loss 1.25", "model.onnx", "654,321"),
+        *("0.01, unless asked for another", "0.4321", "87.5%"),
+        "2.0% of their claims accepted (set for 1.0%), 40.0% taken for somebody, and 5.0% of the others'",
+    ]
+    assert [text for text in told if text not in shown] == []
     assert json.loads(keyprint("models", "compare", "ds_1", "--json").out)["attempts"] == 180
 
 
@@ -681,8 +711,9 @@ def test_labels_with_commas_and_quotes_survive_the_csv(services: Services, keypr
 
 
 def test_keystroke_rows_are_asked_for(services: Services, keyprint: Run, tmp_path: Path) -> None:
-    keyprint("predict", "m", "ds_1", "--csv", str(tmp_path / "out.csv"), "--rows", "keystrokes")
-    assert services.inference.asked[0].rows == inference_pb2.PredictDatasetRequest.ROWS_KEYSTROKES
+    keyprint("predict", "m", "ds_1", "--csv", str(tmp_path / "out.csv"), "--rows", "keystrokes", "--far", "0.05")
+    asked = services.inference.asked[0]
+    assert (asked.rows, asked.far) == (inference_pb2.PredictDatasetRequest.ROWS_KEYSTROKES, 0.05)
 
 
 def test_predicting_a_url_imports_it_with_the_models_phrase(services: Services, keyprint: Run, tmp_path: Path) -> None:
@@ -717,14 +748,14 @@ ATTEMPT = [
 def test_identify_sends_the_attempt_of_a_file(services: Services, keyprint: Run, tmp_path: Path) -> None:
     path = tmp_path / "attempt.json"
     path.write_text(json.dumps(ATTEMPT))
-    result = keyprint("identify", "m", str(path), "--candidates", "3")
+    result = keyprint("identify", "m", str(path), "--candidates", "3", "--far", "0.001")
     assert result.status == 0
     assert "IDENTIFIED" in result.out
     assert "0.8750" in result.out
     assert "Flagged: SYNTHETIC_SUSPECTED" in result.out
     assert "log-odds" not in result.out
     asked = services.inference.asked[0]
-    assert asked.candidates == 3
+    assert (asked.candidates, asked.far) == (3, 0.001)
     assert list(asked.attempt.character) == ["h", "i"]
     assert asked.attempt.pressed_at[1] - asked.attempt.pressed_at[0] == 199_999
     assert asked.attempt.released_at[1] == -1

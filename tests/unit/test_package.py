@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from keyprint import package
-from keyprint.package import Decision, Inputs, Point, Thresholds, Training, Typical
+from keyprint.package import Inputs, Point, Thresholds, Training, Typical
 from keyprint.typed import Share
 
 INPUTS = Inputs("timing", 1, "hi", True)
 THRESHOLDS = Thresholds(0.01, (0.001, 0.01, 0.1), (0.9, 0.6, 0.2))
-DECISION = Decision(THRESHOLDS, Thresholds(0.1, (0.1, 0.5), (0.99, 0.8)))
 TRAINING = Training(
     dataset="ds_1",
     fingerprint="f",
@@ -47,13 +46,13 @@ class Metrics:
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     (tmp_path / package.GRAPH).write_bytes(b"graph")
-    package.write(tmp_path, INPUTS, ["ada", "bob"], DECISION, Metrics(1.0, ("ada", "bob")), TRAINING)
+    package.write(tmp_path, INPUTS, ["ada", "bob"], THRESHOLDS, Metrics(1.0, ("ada", "bob")), TRAINING)
     return tmp_path
 
 
 def test_a_package_reads_as_it_was_written(written: Path) -> None:
     read = package.read(written)
-    assert (read.inputs, read.labels, read.decision) == (INPUTS, ("ada", "bob"), DECISION)
+    assert (read.inputs, read.labels, read.decision) == (INPUTS, ("ada", "bob"), THRESHOLDS)
     assert read.training == TRAINING
     assert read.trained_ids == {bytes(16)}
     assert read.trained_timings == {b"\x11" * 16}
@@ -74,11 +73,6 @@ def test_another_schema_version_is_refused(written: Path) -> None:
         package.read(written)
 
 
-def changed_verification(**changes: object) -> dict[str, object]:
-    """A change of decision.json."""
-    return {"verification": asdict(THRESHOLDS) | changes}
-
-
 @pytest.mark.parametrize(
     ("file", "changes", "told"),
     [
@@ -91,10 +85,10 @@ def changed_verification(**changes: object) -> dict[str, object]:
         ("features", {"version": True}, "version: Input should be a valid integer"),
         ("features", {"phrase": "h"}, "phrase: String should have at least 2"),
         ("features", {"release_times": 1}, "release_times: Input should be a valid boolean"),
-        ("decision", changed_verification(far=[], threshold=[]), "verification.far: "),
-        ("decision", changed_verification(far=[0.1, 0.01, 0.2]), "the rates must rise"),
-        ("decision", changed_verification(threshold=[0.5]), "one threshold for each rate"),
-        ("decision", changed_verification(threshold=[0.9, float("nan"), 0.2]), "NaN is no finite number"),
+        ("decision", {"far": [], "threshold": []}, "far: "),
+        ("decision", {"far": [0.1, 0.01, 0.2]}, "the rates must rise"),
+        ("decision", {"threshold": [0.5]}, "one threshold for each rate"),
+        ("decision", {"threshold": [0.9, float("nan"), 0.2]}, "NaN is no finite number"),
         ("training", {"split": "sideways"}, "split: Input should be 'late' or 'random'"),
         ("training", {"seed": None}, "seed: Input should be a valid integer"),
         ("training", {"seed": 2**31}, "seed: Input should be less than"),

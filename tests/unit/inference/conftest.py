@@ -132,10 +132,7 @@ def write_package(
         directory,
         package.Inputs("timing", version or features.feature_set("timing").version, PHRASE, release_times),
         labels,
-        package.Decision(
-            verification=package.Thresholds(0.01, (0.001, 0.01, 0.1), (0.9, 0.3, 0.1)),
-            identification=package.Thresholds(0.02, (0.02, 0.1), (0.7, 0.4)),
-        ),
+        package.Thresholds(0.01, (0.001, 0.01, 0.1), (0.9, 0.7, 0.1)),
         _Nothing(),
         replace(
             TRAINING,

@@ -18,6 +18,9 @@ from services.inference import dataset, decide, requests
 from services.inference.engine import Engine
 from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, batch, keystrokes, write_package
 
+ENOUGH = 0.7
+"""The probability from which somebody is believed."""
+
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
@@ -25,7 +28,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def test_each_person_is_named_by_their_tempo(engine: Engine) -> None:
-    decided = decide.decide(engine, engine.answer(attempts.joined([*map(keystrokes, TEMPO_MS)])))
+    decided = decide.decide(engine, engine.answer(attempts.joined([*map(keystrokes, TEMPO_MS)])), ENOUGH)
     assert decided.user.tolist() == list(LABELS)
     assert (decided.probability > 0.9).all()
     assert set(decided.decision) == {"IDENTIFIED"}
@@ -33,15 +36,22 @@ def test_each_person_is_named_by_their_tempo(engine: Engine) -> None:
 
 def test_nobody_in_particular_is_unknown_and_the_best_is_told_all_the_same(engine: Engine) -> None:
     between = float(np.sqrt(TEMPO_MS[0] * TEMPO_MS[1]))
-    decided = decide.decide(engine, engine.answer(keystrokes(between)))
+    decided = decide.decide(engine, engine.answer(keystrokes(between)), ENOUGH)
     assert decided.decision.tolist() == ["UNKNOWN"]
     assert decided.user[0] in LABELS[:2]
     assert {decided.user[0], decided.second[0]} == set(LABELS[:2])
 
 
+def test_whoever_reaches_the_threshold_is_identified(engine: Engine) -> None:
+    answers = engine.answer(keystrokes(90))
+    (probability,) = decide.decide(engine, answers, 0.0).probability
+    for threshold, decision in ((probability, "IDENTIFIED"), (np.nextafter(probability, 2.0), "UNKNOWN")):
+        assert decide.decide(engine, answers, threshold).decision.tolist() == [decision]
+
+
 def test_invalid_attempts_are_answers_in_their_place(engine: Engine) -> None:
     several = attempts.joined([keystrokes(80), keystrokes(80, "hi yuo"), keystrokes(80, ""), keystrokes(500)])
-    decided = decide.decide(engine, engine.answer(several))
+    decided = decide.decide(engine, engine.answer(several), ENOUGH)
     assert decided.decision.tolist() == ["IDENTIFIED", "INVALID", "INVALID", "IDENTIFIED"]
     assert decided.reason.tolist() == ["", "PHRASE_MISMATCH", "EMPTY", ""]
     assert decided.user.tolist() == ["ann", "", "", "cat"]
@@ -63,8 +73,8 @@ def test_candidates_come_best_first_and_no_more_than_asked_for(engine: Engine) -
     assert decide.candidates(engine, engine.answer(keystrokes(90, "")), 0, 5) == []
 
 
-def test_claims_are_decided_at_the_rate_asked_for_or_the_models_own(engine: Engine) -> None:
-    assert [decide.claimed_rate(engine, far) for far in (0.0, 0.001, 0.5)] == [0.01, 0.001, 0.5]
+def test_answers_are_decided_at_the_rate_asked_for_or_the_models_own(engine: Engine) -> None:
+    assert [decide.stated_rate(engine, far) for far in (0.0, 0.001, 0.5)] == [0.01, 0.001, 0.5]
 
 
 @pytest.mark.parametrize("far", [-0.1, 1e-6, 0.00099, 0.6, float("nan"), float("inf")])
@@ -72,7 +82,7 @@ def test_a_rate_that_the_calibration_cannot_tell_is_refused(engine: Engine, far:
     with pytest.raises(
         InvalidArgument, match=r"from 0\.001, the smallest that ada@1 was calibrated for, to 0\.5"
     ) as told:
-        decide.claimed_rate(engine, far)
+        decide.stated_rate(engine, far)
     assert (told.value.reason, told.value.field) == ("FAR_OUT_OF_RANGE", "far")
 
 
@@ -101,7 +111,9 @@ def test_every_attempt_of_a_dataset_gets_a_row_in_order(engine: Engine) -> None:
         batch(keystrokes(80), keystrokes(80, "oh")),
         batch(keystrokes(500), keystrokes(200, ""), first=2),
     ]
-    rows = pa.Table.from_batches(dataset.predict(engine, batches, keystrokes=False, first_n=0)).to_pylist()
+    rows = pa.Table.from_batches(
+        dataset.predict(engine, batches, keystrokes=False, first_n=0, threshold=ENOUGH)
+    ).to_pylist()
     assert [row["attempt"] for row in rows] == [0, 1, 2, 3]
     assert [row["predicted_user"] for row in rows] == ["ann", "", "cat", ""]
     assert [row["decision"] for row in rows] == ["IDENTIFIED", "INVALID", "IDENTIFIED", "INVALID"]
@@ -113,7 +125,9 @@ def test_every_attempt_of_a_dataset_gets_a_row_in_order(engine: Engine) -> None:
 def test_a_copy_within_a_dataset_is_flagged_and_predicting_it_again_flags_nothing_more(engine: Engine) -> None:
     batches = [batch(keystrokes(80)), batch(keystrokes(90), keystrokes(80), first=1)]
     for _ in range(2):
-        rows = pa.Table.from_batches(dataset.predict(engine, batches, keystrokes=False, first_n=0)).to_pylist()
+        rows = pa.Table.from_batches(
+            dataset.predict(engine, batches, keystrokes=False, first_n=0, threshold=ENOUGH)
+        ).to_pylist()
         assert [row["flags"] for row in rows] == [
             "SYNTHETIC_SUSPECTED",
             "SYNTHETIC_SUSPECTED",
@@ -123,7 +137,7 @@ def test_a_copy_within_a_dataset_is_flagged_and_predicting_it_again_flags_nothin
 
 def test_every_keystroke_of_a_dataset_gets_a_row(engine: Engine) -> None:
     several = batch(keystrokes(80), keystrokes(500, "hi"))
-    (piece,) = dataset.predict(engine, [several], keystrokes=True, first_n=0)
+    (piece,) = dataset.predict(engine, [several], keystrokes=True, first_n=0, threshold=ENOUGH)
     assert piece.schema == KEYSTROKES
     rows = piece.to_pylist()
     assert "".join(row["character"] for row in rows) == PHRASE + "hi"
@@ -136,7 +150,7 @@ def test_every_keystroke_of_a_dataset_gets_a_row(engine: Engine) -> None:
 
 @pytest.mark.parametrize("keys", [False, True])
 def test_nothing_at_all_is_one_batch_without_rows(engine: Engine, keys: bool) -> None:
-    (piece,) = dataset.predict(engine, [], keystrokes=keys, first_n=0)
+    (piece,) = dataset.predict(engine, [], keystrokes=keys, first_n=0, threshold=ENOUGH)
     assert piece.num_rows == 0
     assert piece.schema == (KEYSTROKES if keys else ATTEMPTS)
 
@@ -151,14 +165,16 @@ def test_no_more_is_read_than_is_wanted(engine: Engine, first_n: int) -> None:
             read += 1
             yield batch(keystrokes(80), keystrokes(200), first=first)
 
-    pieces = list(dataset.predict(engine, batches(), keystrokes=False, first_n=first_n))
+    pieces = list(dataset.predict(engine, batches(), keystrokes=False, first_n=first_n, threshold=ENOUGH))
     assert sum(piece.num_rows for piece in pieces) == min(first_n, 6)
     assert read == min(-(-first_n // 2), 3)
 
 
 def test_large_batches_are_cut(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset, "MOST_ROWS", 4)
-    pieces = list(dataset.predict(engine, [batch(keystrokes(80), keystrokes(200))], keystrokes=True, first_n=10))
+    pieces = list(
+        dataset.predict(engine, [batch(keystrokes(80), keystrokes(200))], keystrokes=True, first_n=10, threshold=ENOUGH)
+    )
     assert [piece.num_rows for piece in pieces] == [4, 4, 2]
 
 

@@ -92,7 +92,7 @@ def test_a_claim_is_decided(client: Client) -> None:
     for user, accepted in (("bob", True), ("ann", False)):
         answer = client.post("/v1/models/ada:verify", json={"user": user, "attempt": typed(200), "far": 0.01}).json()
         assert answer["accepted"] is accepted
-        assert answer["threshold"] == pytest.approx(0.3)
+        assert answer["threshold"] == pytest.approx(0.7)
 
 
 def test_many_attempts_are_answered_in_their_order_and_off_the_loop(

@@ -89,8 +89,8 @@ def saying(file: str, **changes: Any) -> Callable[[Path], object]:
         (saying("metrics", log_loss=float("nan")), "metrics.json: NaN is no finite number"),
         (saying("labels", labels=[1]), "labels.json: labels"),
         (
-            saying("decision", verification={"default_far": 0.1, "far": [0.1], "threshold": ["high"]}),
-            "decision.json: verification.threshold.0: Input should be a valid number",
+            saying("decision", default_far=0.1, far=[0.1], threshold=["high"]),
+            "decision.json: threshold.0: Input should be a valid number",
         ),
         (lambda directory: (directory / "custom_objects.pkl").write_bytes(b""), "it holds 'custom_objects.pkl'"),
         (lambda directory: (directory / package.GRAPH).write_bytes(b"graph"), "its graph does not run"),

@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from services.training.calibrate import COLDEST, HOTTEST, identification, left_out, softmax, temperature, verification
+from services.training.arrays import Floats
+from services.training.calibrate import COLDEST, HOTTEST, false_claims, softmax, temperature, thresholds
 from services.training.significance import mcnemar
+
+SURE = np.full(1, 2.0)
+"""An attempt that nobody would call unknown."""
 
 
 def typed(seed: int, count: int = 2000, users: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -50,66 +54,88 @@ def test_nothing_to_learn_from_changes_nothing() -> None:
     assert temperature(np.empty((0, 3)), np.empty(0, np.int64)) == 1.0
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 50), st.integers(2, 6))
-def test_a_threshold_lets_no_more_impostors_through_than_its_rate(seed: int, count: int, users: int) -> None:
-    logits, truth = typed(seed, count, users)
+@given(st.lists(st.integers(0, 10), min_size=1, max_size=300))
+def test_a_threshold_lets_no_more_impostors_through_than_its_rate(tenths: list[int]) -> None:
     # Few different values, so that there are ties.
-    probabilities = softmax(logits, 1.0).round(1)
-    claims = np.concatenate([np.delete(row, who) for row, who in zip(probabilities, truth, strict=True)])
-    best = probabilities.max(axis=1)
-    cases = ((verification(probabilities, truth), claims), (identification([probabilities]), best))
-    for found, impostors in cases:
-        for far, threshold in zip(found.far, found.threshold, strict=True):
-            assert (impostors.astype(np.float32) >= threshold).mean() <= far
-        assert list(found.threshold) == sorted(found.threshold, reverse=True)
-        assert list(found.far) == sorted(found.far)
-        assert found.default_far in found.far
+    scores = np.array(tenths) / 10
+    found = thresholds(scores, SURE)
+    for far, threshold in zip(found.far, found.threshold, strict=True):
+        assert (scores.astype(np.float32) >= threshold).mean() <= far
+    assert list(found.threshold) == sorted(found.threshold, reverse=True)
+    assert list(found.far) == sorted(found.far)
+    assert found.default_far in found.far
 
 
 def test_a_threshold_lets_through_as_many_as_it_may() -> None:
-    rng = np.random.default_rng(0)
-    first = rng.random(1000)
-    found = verification(np.column_stack([first, 1 - first]), np.ones(1000, np.int64))
+    scores = np.random.default_rng(0).random(1000)
+    found = thresholds(scores, SURE)
     # Of 1001 places ten are the highest hundredth, and one of them is for the impostor to come.
-    assert (first >= found.at(0.01)).sum() == 9
-    assert (first >= found.at(0.2)).sum() == 199
+    assert (scores >= found.at(0.01)).sum() == 9
+    assert (scores >= found.at(0.2)).sum() == 199
 
 
 def test_an_impostor_to_come_gets_through_at_the_rate_that_is_stated() -> None:
     """Each of 200 in turn is the one to come: exactly the stated share of them reach the threshold of the others."""
-    best = np.random.default_rng(1).random(199 + 1)
+    scores = np.random.default_rng(1).random(199 + 1)
     for far in (0.005, 0.01, 0.1):
-        reached = [best[one] >= identification([np.delete(best, one)[:, None]]).at(far) for one in range(len(best))]
-        assert sum(reached) == far * len(best)
+        reached = [scores[one] >= thresholds(np.delete(scores, one), SURE).at(far) for one in range(len(scores))]
+        assert sum(reached) == far * len(scores)
 
 
-def test_rates_that_so_few_impostors_cannot_tell_are_not_stated() -> None:
-    """Three attempts make six false claims, and of the next one they say one in seven."""
-    found = verification(np.eye(3), np.arange(3))
+def test_rates_that_so_few_claims_cannot_tell_are_not_stated() -> None:
+    """Of the next one, six false claims say one in seven."""
+    found = thresholds(np.linspace(0.1, 0.6, 6), SURE)
     assert (found.far, found.default_far) == ((1 / 7, 0.2, 0.5), 1 / 7)
-    strangers = identification([np.eye(3)[:2], np.eye(2)[:1]])
-    assert (strangers.far, strangers.default_far) == ((1 / 4, 0.5), 1 / 4)
 
 
-def test_a_strangers_score_is_their_best_candidates_whoever_that_is() -> None:
-    """Their claims to be each user are low by chance; what counts is the one that comes out on top."""
-    found = identification([np.array([[0.1, 0.6, 0.3], [0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])])
-    # One of three may pass at a half: the surest.
-    assert 0.6 < found.at(0.5) < 0.61
-    assert 0.8 < found.at(0.25) < 0.81
+def test_the_default_rate_grows_until_a_tenth_at_most_of_the_users_attempts_is_unknown() -> None:
+    claims = np.linspace(0, 1, 1000, endpoint=False)
+    for best, expected in (
+        (np.full(10, 0.995), 0.01),
+        (np.array([0.985] * 9 + [0.1]), 0.02),
+        (np.array([0.985] * 8 + [0.1] * 2), 0.5),
+        (np.array([0.985] * 8 + [0.85] * 2), 0.2),
+    ):
+        found = thresholds(claims, best)
+        assert found.default_far == expected
+        assert found.default == found.at(expected)
 
 
-def test_every_user_is_a_stranger_once_and_a_fit_knows_two_or_more() -> None:
-    for users in range(3, 40):
-        parts = left_out(users)
-        assert (parts.sum(axis=0) == 1).all()
-        assert ((~parts).sum(axis=1) >= 2).all()
+def test_a_strangers_claims_are_what_is_left_without_whoever_typed() -> None:
+    chances = np.array([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4]])
+    claims = false_claims(np.log(chances), np.array([0, 2]), 1.0)
+    assert claims == pytest.approx([2 / 3, 1 / 3, 1 / 6, 5 / 6])
 
 
-def test_two_users_cannot_be_told_from_strangers_and_the_rate_says_so() -> None:
-    assert len(left_out(2)) == 0
-    found = identification([])
-    assert (found.default_far, found.default) == (1.0, 0.0)
+def test_however_sure_the_model_is_of_whoever_typed_a_strangers_claims_make_up_one() -> None:
+    claims = false_claims(np.array([[5000.0, 0.0, 0.0]]), np.array([0]), 1.0)
+    assert claims.tolist() == [0.5, 0.5]
+
+
+def test_strangers_are_expected_where_real_ones_are() -> None:
+    """Ten users, and strangers of the same kind: the rate holds about, where losing probabilities are no guide."""
+    rng = np.random.default_rng(0)
+    users, each = 10, 200
+
+    def typing(people: np.ndarray) -> np.ndarray:
+        return np.repeat(people, each, axis=0) + rng.normal(0, 0.5, (len(people) * each, 4))
+
+    known, strange = rng.normal(0, 1, (users, 4)), rng.normal(0, 1, (200, 4))
+
+    def logits(typed: np.ndarray) -> Floats:
+        return np.asarray(-((typed[:, None] - known) ** 2).sum(axis=2) / (2 * 0.5**2), np.float64)
+
+    own, truth = logits(typing(known)), np.repeat(np.arange(users), each)
+    believed = softmax(logits(typing(strange)), 1.0) >= thresholds(false_claims(own, truth, 1.0), SURE).at(0.05)
+    assert 0.02 < believed.mean() < 0.1
+    losing = softmax(own, 1.0)[np.arange(users) != truth[:, None]]
+    assert (softmax(logits(typing(strange)), 1.0) >= thresholds(losing, SURE).at(0.05)).mean() > 0.1
+
+
+def test_two_users_are_each_others_impostors_as_they_are() -> None:
+    """Without whoever typed, the other one would have typed everything."""
+    claims = false_claims(np.log([[0.7, 0.3], [0.4, 0.6]]), np.array([0, 0]), 1.0)
+    assert claims == pytest.approx([0.3, 0.6])
 
 
 def test_temperatures_stay_within_their_bounds() -> None:

@@ -12,14 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from keyprint.package import Decision, Thresholds
+from keyprint.package import Thresholds
 from services.training.evaluate import Evaluation, evaluate, from_json
+from services.training.openset import evaluate_open
 from services.training.rates import equal_error_rate, error_rates
 
 LABELS = ["ann", "bob", "cat", "dan", "eve"]
-DECISION = Decision(
-    verification=Thresholds(0.02, (0.02, 0.1), (0.5, 0.2)), identification=Thresholds(0.01, (0.01, 0.1), (0.8, 0.6))
-)
+DECISION = Thresholds(0.02, (0.02, 0.1), (0.5, 0.2))
 
 
 def typed(seed: int, count: int = 300, users: int = 4, skill: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -59,8 +58,30 @@ def test_rates_cross_where_they_do_by_hand() -> None:
     at = thresholds.tolist().index(0.5)
     assert (accepted[at], rejected[at]) == (0.25, 0.25)
     assert equal_error_rate(genuine, impostor) == pytest.approx(0.25)
-    assert (accepted[0], rejected[0]) == (1.0, 0.0)
+    # From the last threshold that lets every true claim through to the first that lets no false one through.
+    assert (accepted[0], rejected[0], thresholds[0]) == (0.25, 0.0, 0.4)
+    assert (accepted[-1], rejected[-1], thresholds[-1]) == (0.0, 0.25, 0.7)
+
+
+def test_a_false_claim_that_scores_highest_leaves_a_threshold_above_every_score() -> None:
+    accepted, rejected, thresholds = error_rates(np.array([0.2]), np.array([0.9]))
     assert (accepted[-1], rejected[-1]) == (0.0, 1.0)
+    assert 0.9 < thresholds[-1] < 0.9001
+    assert equal_error_rate(np.array([0.2]), np.array([0.9])) == 1.0
+
+
+def test_impostors_errors_are_counted_by_hand() -> None:
+    known = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]])
+    strange = np.array([[0.5, 0.5], [0.8, 0.2], [0.95, 0.05]])
+    found = evaluate_open(known, np.array([0, 0, 1]), strange, DECISION, ["eve"])
+    assert (found.attempts, found.threshold, found.stated_false_accept_rate) == (3, 0.5, 0.02)
+    # Eve is both users once, and one of them twice.
+    assert (found.false_accept_rate, found.false_positive_identification_rate) == (4 / 6, 1.0)
+    # The second attempt is taken for the other user's.
+    assert (found.false_reject_rate, found.false_negative_identification_rate) == pytest.approx((1 / 3, 1 / 3))
+    stricter = evaluate_open(known, np.array([0, 0, 1]), strange, Thresholds(0.1, (0.1,), (0.8,)), ["eve"])
+    assert (stricter.false_accept_rate, stricter.false_positive_identification_rate) == (2 / 6, 2 / 3)
+    assert stricter.false_negative_identification_rate == pytest.approx(2 / 3)
 
 
 def test_perfect_answers_have_no_errors() -> None:
@@ -131,7 +152,7 @@ def test_the_interval_is_wilsons() -> None:
     assert (found.accuracy_low, found.accuracy_high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
 
 
-def test_errors_at_the_models_thresholds_are_counted_by_hand() -> None:
+def test_errors_at_the_models_threshold_are_counted_by_hand() -> None:
     probabilities = np.array([[0.9, 0.05, 0.05], [0.4, 0.5, 0.1], [0.1, 0.7, 0.2], [0.3, 0.3, 0.4]])
     found = evaluate(probabilities, np.array([0, 0, 1, 2]), LABELS[:3], DECISION)
     assert (found.stated_false_accept_rate, found.threshold) == (0.02, 0.5)
@@ -139,5 +160,5 @@ def test_errors_at_the_models_thresholds_are_counted_by_hand() -> None:
     assert found.false_accept_rate == 1 / 8
     # Ann's second attempt and cat's only one have less than 0.5 for themselves.
     assert found.false_reject_rate == 2 / 4
-    # Only the first is as sure of anybody as 0.8.
-    assert found.unknown_rate == 3 / 4
+    # Only the last is less sure of everybody than 0.5.
+    assert found.unknown_rate == 1 / 4

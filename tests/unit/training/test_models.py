@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, String
+from sqlalchemy import JSON, String, event
 
 from keyprint.errors import InvalidArgument, NotFound
 from services.training import models as module
@@ -147,6 +147,33 @@ def test_nothing_is_kept_of_a_model_that_was_deleted_meanwhile(models: Models) -
     models.delete("ada@1")
     models.keep_measured(Measured(model_digest="ada1", holdout_digest="h", evaluation={}, correct=b""))
     assert models.measured("ada1", "h") is None
+
+
+def deleted_between(tables: Sessions) -> Models:
+    """Models, of which somebody deletes ada@1 after it was found there and before how it did is written."""
+    deleting = threading.Thread(target=Models(tables).delete, args=("ada@1",))
+
+    def meanwhile(*execution: Any) -> None:
+        statement = execution[2]
+        if statement.startswith("INSERT INTO evaluations"):
+            deleting.start()
+            # It waits for us, or is done by then.
+            deleting.join(0.5)
+
+    class Slow(Models):
+        def keep_measured(self, measured: Measured) -> None:
+            event.listen(tables.kw["bind"], "before_cursor_execute", meanwhile)
+            super().keep_measured(measured)
+            deleting.join()
+
+    return Slow(tables)
+
+
+def test_nothing_is_kept_of_a_model_that_is_deleted_while_it_is_written(tables: Sessions) -> None:
+    models = deleted_between(tables)
+    models.keep_measured(Measured(model_digest="ada1", holdout_digest="h", evaluation={}, correct=b""))
+    assert models.measured("ada1", "h") is None
+    assert references(models.all()) == ["ada@3", "bob@1", "ada@2"]
 
 
 def at_once(*works: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy.exc import OperationalError
 
@@ -214,6 +215,93 @@ def test_a_service_that_is_killed_while_it_publishes_has_one_model_in_the_end(
     assert jobs.get(job.id).state == SUCCEEDED
     (model,) = Models(open_tables(database)).all()
     assert package.digest(Store(tmp_path / "models").directory("ada", 1)) == model.digest
+    assert len(list((tmp_path / "models").rglob("*.onnx"))) == 1
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+_EVALUATING = """
+import time
+from services.training import trainer, worker
+from tests.unit.training.test_trainer import typing
+
+trainer.evaluate = lambda *_: time.sleep(600)
+worker._read = lambda order, tell: typing()
+worker.main()
+"""
+
+
+@pytest.fixture
+def evaluating(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The process that trains has a model and does not come to an end of its evaluation."""
+    command = [sys.executable, "-c", _EVALUATING]
+    monkeypatch.setattr(process, "_COMMAND", command)
+    return command
+
+
+def stage(jobs: Jobs, job: Job, wanted: str) -> None:
+    deadline = time.monotonic() + 60
+    while jobs.get(job.id).stage != wanted:
+        assert time.monotonic() < deadline, jobs.get(job.id).message
+        time.sleep(0.05)
+
+
+def test_a_job_that_is_cancelled_while_its_model_is_evaluated_leaves_nothing(
+    jobs: Jobs, database: str, tmp_path: Path, evaluating: list[str]
+) -> None:
+    job = jobs.open(ASKED, "", False)
+    thread = threading.Thread(target=a_runner(jobs, database, tmp_path).run, args=(job.id,))
+    thread.start()
+    stage(jobs, job, "evaluating")
+    assert list((tmp_path / "jobs").rglob("model.onnx"))
+    (worker,) = [one for one in psutil.Process().children() if evaluating[-1] in one.cmdline()]
+    began = time.monotonic()
+    jobs.ask_to_cancel(job.id)
+    thread.join(20)
+    assert time.monotonic() - began < 2
+    assert jobs.get(job.id).state == CANCELLED
+    assert not worker.is_running()
+    assert Models(open_tables(database)).all() == []
+    assert list((tmp_path / "jobs").iterdir()) == list((tmp_path / "models").iterdir()) == []
+
+
+_KILLED_EVALUATING = """
+import os, signal, sys
+from pathlib import Path
+from services.training import process
+from services.training.jobs import Jobs
+from services.training.tables import open_tables
+from tests.unit.training.test_runner import a_runner
+
+class Killed(Jobs):
+    def note(self, job, progress, curve, remaining):
+        super().note(job, progress, curve, remaining)
+        if progress.stage == "evaluating":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+process._COMMAND = [sys.executable, "-c", sys.argv[3]]
+database, home = sys.argv[1], Path(sys.argv[2])
+jobs = Killed(open_tables(database))
+a_runner(jobs, database, home).run(jobs.under_way()[0].id)
+"""
+
+
+def test_a_service_that_is_killed_while_a_model_is_evaluated_has_one_in_the_end(
+    jobs: Jobs, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = jobs.open(ASKED, "", False)
+    command = [sys.executable, "-c", _KILLED_EVALUATING, database, str(tmp_path), _EVALUATING]
+    killed = subprocess.run(command)  # noqa: S603 - our own
+    assert killed.returncode == -signal.SIGKILL
+    assert jobs.get(job.id).stage == "evaluating"
+    assert list((tmp_path / "jobs").rglob("model.onnx"))
+    assert list((tmp_path / "models").iterdir()) == []
+
+    monkeypatch.setattr(runner, "Process", Trained)
+    again = a_runner(jobs, database, tmp_path)
+    assert list((tmp_path / "jobs").iterdir()) == []
+    again.run(job.id)
+    assert jobs.get(job.id).state == SUCCEEDED
+    assert [one.reference for one in Models(open_tables(database)).all()] == ["ada@1"]
     assert len(list((tmp_path / "models").rglob("*.onnx"))) == 1
     assert list((tmp_path / "jobs").iterdir()) == []
 

@@ -1,0 +1,38 @@
+"""What callers ask at the same time is answered to each as if they had asked alone."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keyprint import attempts
+from services.inference.engine import Engine
+from services.inference.findings import Finder
+from tests.unit.inference.conftest import LABELS, TEMPO_MS, keystrokes, write_package
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return Engine("ada@1", write_package(tmp_path_factory.mktemp("package") / "made"))
+
+
+def test_each_of_many_attempts_may_have_a_threshold_of_its_own(engine: Engine) -> None:
+    several = attempts.joined([*map(keystrokes, TEMPO_MS)])
+    decided = Finder().find(engine, several, np.array([0.0, 2.0, 0.0])).decided
+    assert decided.decision.tolist() == ["IDENTIFIED", "UNKNOWN", "IDENTIFIED"]
+
+
+def test_callers_at_once_are_each_decided_at_their_own_threshold(engine: Engine) -> None:
+    finder, asked = Finder(), [(number % 3, number % 2 * 2.0) for number in range(200)]
+
+    def ask(one: tuple[int, float]) -> tuple[str, str]:
+        who, threshold = one
+        found = finder.find_one(engine, keystrokes(TEMPO_MS[who]), threshold)
+        return found.user, found.decision
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, asked))
+    assert answers == [(LABELS[who], "UNKNOWN" if threshold else "IDENTIFIED") for who, threshold in asked]
