@@ -48,6 +48,7 @@ class Engine:
         package: what it is.
         labels: str[K], whom it can tell apart.
         size: bytes of its graph.
+        trained_timings: of the attempts that it was trained on (`keyprint.attempts.timing_ids`).
     """
 
     def __init__(self, reference: str, directory: Path) -> None:
@@ -62,6 +63,7 @@ class Engine:
         self.reference = reference
         self.package = package.read(directory)
         self.labels = np.array(self.package.labels, np.str_)
+        self.trained_timings = frozenset(map(bytes.fromhex, self.package.training.timing_ids))
         self._features = feature_set(self.package.inputs.feature_set)
         if self._features.version != self.package.inputs.version:
             raise ValueError(
