@@ -98,7 +98,7 @@ def build(content: Content, root: Path, folder: Path) -> Path:
     home, sources = folder / "home", folder / "sources"
     model = home / "models" / content.name / str(content.version)
     try:
-        package.unpack(content.archive, model)
+        package.unpack(content.archive, model, package.UNPACKED_BYTES)
         if package.digest(model) != content.digest:
             raise ValueError("its digest is another")
         options = _options(content, package.read(model))

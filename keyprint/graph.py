@@ -12,7 +12,7 @@ import onnxruntime
 from keyprint.features import Matrix
 from keyprint.package import INPUT, OUTPUT
 
-_ROWS = 4096
+MOST_ROWS = 4096
 """Rows a run: what a recurrent net needs for its steps grows with them."""
 
 
@@ -37,8 +37,8 @@ class Graph:
         if not len(features):
             return np.empty((0, self.users), np.float32)
         pieces = [
-            self._session.run([OUTPUT], {INPUT: features[begin : begin + _ROWS]})[0]
-            for begin in range(0, len(features), _ROWS)
+            self._session.run([OUTPUT], {INPUT: features[begin : begin + MOST_ROWS]})[0]
+            for begin in range(0, len(features), MOST_ROWS)
         ]
         return np.concatenate(pieces)
 

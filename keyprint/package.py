@@ -27,7 +27,7 @@ from pydantic import Field
 
 from keyprint.errors import Internal
 from keyprint.holdout import Split
-from keyprint.typed import Count, Number, Positive, Read, Share, Text, load
+from keyprint.typed import Count, Many, Number, Positive, Read, Share, Text, load
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 4
 
 UNPACKED_BYTES = 2 * 2**30
-"""Largest package that is unpacked."""
+"""Largest package of our own that is unpacked."""
 
 GRAPH = "model.onnx"
 INPUT, OUTPUT = "features", "probabilities"
@@ -65,7 +65,7 @@ class Inputs:
 class Labels:
     """The users, in the order of the graph's outputs."""
 
-    labels: Annotated[tuple[Text, ...], Field(min_length=2)]
+    labels: Annotated[Many[Text], Field(min_length=2)]
 
     def __post_init__(self) -> None:
         if len(set(self.labels)) < len(self.labels):
@@ -86,8 +86,8 @@ class Thresholds:
     """
 
     default_far: Rate
-    far: Annotated[tuple[Rate, ...], Field(min_length=1)]
-    threshold: tuple[Number, ...]
+    far: Annotated[Many[Rate], Field(min_length=1)]
+    threshold: Many[Number]
 
     def __post_init__(self) -> None:
         if len(self.far) != len(self.threshold) or any(one >= other for one, other in pairwise(self.far)):
@@ -124,8 +124,8 @@ class Typical:
         hold_us: from press to release, at least 0; none for a model without release times.
     """
 
-    latency_us: tuple[Count, ...]
-    hold_us: tuple[Count, ...]
+    latency_us: Many[Count]
+    hold_us: Many[Count]
 
     @cached_property
     def gap_us(self) -> float:
@@ -168,9 +168,9 @@ class Training:
     libraries: dict[Text, Text]
     fit_seconds: Positive
     near_ties: Count
-    curve: tuple[Point, ...]
-    attempt_ids: tuple[Digest, ...]
-    timing_ids: tuple[Digest, ...]
+    curve: Many[Point]
+    attempt_ids: Many[Digest]
+    timing_ids: Many[Digest]
     typical: Typical
 
 
@@ -188,11 +188,6 @@ class Package:
     def trained_ids(self) -> frozenset[bytes]:
         """Of the attempts that it saw."""
         return frozenset(map(bytes.fromhex, self.training.attempt_ids))
-
-    @cached_property
-    def trained_timings(self) -> frozenset[bytes]:
-        """Of the timing of the attempts that it saw."""
-        return frozenset(map(bytes.fromhex, self.training.timing_ids))
 
 
 def write(
@@ -293,16 +288,16 @@ def files(directory: Path) -> list[File]:
     )
 
 
-def unpack(archive: Path, directory: Path) -> None:
+def unpack(archive: Path, directory: Path, most_bytes: int) -> None:
     """Unpacks a package that crossed the network as a tar file.
 
     Raises:
         OSError: it is damaged.
-        tarfile.TarError: it is damaged, larger than `UNPACKED_BYTES`, or has a file that would lie elsewhere.
+        tarfile.TarError: it is damaged, larger than `most_bytes`, or has a file that would lie elsewhere.
     """
     with tarfile.open(archive, "r:") as packed:
-        if sum(member.size for member in packed.getmembers()) > UNPACKED_BYTES:
-            raise tarfile.TarError(f"it is larger than {UNPACKED_BYTES} bytes")
+        if sum(member.size for member in packed.getmembers()) > most_bytes:
+            raise tarfile.TarError(f"it is larger than {most_bytes:,} bytes")
         packed.extractall(directory, filter="data")
 
 

@@ -161,6 +161,12 @@ class TrainingSettings(Settings):
     training_ingest_seconds: float = Field(
         300.0, ge=0, le=_DAY, description="Longest wait of a job for ingest to answer, in seconds."
     )
+    training_import_mib: int = Field(
+        2048, ge=1, le=2048, description="Largest file of a model that is imported, and largest package in it, in MiB."
+    )
+    training_import_memory_mib: int = Field(
+        4096, ge=16, le=2**20, description="MiB of memory that an imported model's graph may take when it is run."
+    )
 
 
 class InferenceSettings(Settings):

@@ -246,7 +246,7 @@ class Models:
             with archive.open("wb") as file:
                 self._download(reference, file)
             try:
-                package.unpack(archive, unpacked)
+                package.unpack(archive, unpacked, package.UNPACKED_BYTES)
             except (OSError, tarfile.TarError) as error:
                 raise package.corrupt(reference, error) from error
             if package.digest(unpacked) != digest:

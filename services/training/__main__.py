@@ -28,7 +28,7 @@ def main() -> None:
     # BentoML reads both while it is imported; unasked it writes into the user's home and reports its use.
     os.environ |= {"BENTOML_HOME": str(home / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
 
-    from services.training.arrivals import Arrivals
+    from services.training.arrivals import Arrivals, Limits
     from services.training.compare import Comparer
     from services.training.ingest import Ingest
     from services.training.intake import Intake
@@ -43,7 +43,8 @@ def main() -> None:
     workflows = workflows_url(settings.training_database, home)
     jobs, models = Jobs(tables), Models(tables)
     store = Store(home / "models")
-    arrivals = Arrivals(models, store, home / "arrivals")
+    limits = Limits(settings.training_import_mib * 2**20, settings.training_import_memory_mib)
+    arrivals = Arrivals(models, store, home / "arrivals", limits)
     runner = Runner(jobs, models, store, settings.ingest_address, settings.training_ingest_seconds, home / "jobs")
     queue = WorkQueue("training", workflows, settings.training_concurrency, runner.run)
     # A crash between the tables and the queue leaves a job that nobody works on.

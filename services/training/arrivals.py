@@ -6,28 +6,44 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from keyprint import package
 from keyprint.errors import FailedPrecondition, InvalidArgument
 from keyprint.features import FEATURE_SETS
-from keyprint.graph import Graph
 from services.training.entry import entry
 from services.training.models import Models
 from services.training.store import Store, said_digest
 from services.training.tables import Model
+from services.training.trial import check_graph
+
+_JSON_BYTES = 128 * 2**20
+"""Largest JSON file of a package that is read: the ids of 1.5 million attempts."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model that comes may take.
+
+    Attributes:
+        file_bytes: its file, and the package in there unpacked.
+        memory_mib: its graph, loaded and run.
+    """
+
+    file_bytes: int
+    memory_mib: int
 
 
 class Arrivals:
     """Receives models and publishes them; a refused one leaves nothing."""
 
-    def __init__(self, models: Models, store: Store, directory: Path) -> None:
+    def __init__(self, models: Models, store: Store, directory: Path, limits: Limits) -> None:
         """Unpacks in `directory`, which belongs to this object: what a crash left there is thrown away."""
         self._models = models
         self._store = store
         self._directory = directory
+        self._limits = limits
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
 
@@ -41,10 +57,10 @@ class Arrivals:
         """
         with tempfile.TemporaryDirectory(dir=self._directory) as folder:
             archive, unpacked = Path(folder) / "model.tar", Path(folder) / "model"
-            _write(pieces, archive)
+            _write(pieces, archive, self._limits.file_bytes)
             try:
-                package.unpack(archive, unpacked)
-                model = _checked(name, unpacked)
+                package.unpack(archive, unpacked, self._limits.file_bytes)
+                model = _checked(name, unpacked, self._limits.memory_mib)
             except (OSError, tarfile.TarError, ValueError) as error:
                 raise _invalid(str(error)) from None
             self._publish(model, unpacked, new_version)
@@ -61,17 +77,17 @@ class Arrivals:
             raise
 
 
-def _write(pieces: Iterable[bytes], archive: Path) -> None:
+def _write(pieces: Iterable[bytes], archive: Path, most_bytes: int) -> None:
     size = 0
     with archive.open("wb") as file:
         for piece in pieces:
             size += len(piece)
-            if size > package.UNPACKED_BYTES:
-                raise _invalid(f"it is larger than {package.UNPACKED_BYTES:,} bytes")
+            if size > most_bytes:
+                raise _invalid(f"it is larger than {most_bytes:,} bytes")
             file.write(piece)
 
 
-def _checked(name: str, directory: Path) -> Model:
+def _checked(name: str, directory: Path, memory_mib: int) -> Model:
     """The row of a package that is what its exporter said, and can be told of and served here; its version is 0.
 
     Raises:
@@ -83,6 +99,8 @@ def _checked(name: str, directory: Path) -> Model:
     for file in package.files(directory):
         if file.name not in package.FILES and Path(file.name).suffix not in package.SOURCES:
             raise _invalid(f"it holds {file.name!r}, which no model has")
+        if file.name.endswith(".json") and file.size > _JSON_BYTES:
+            raise _invalid(f"{file.name} has {file.size:,} bytes, and at most {_JSON_BYTES:,} are read")
     model = entry(name, 0, directory)
     if said_digest(directory) != model.digest:
         raise _invalid("its digest is another than that of its content")
@@ -95,12 +113,7 @@ def _checked(name: str, directory: Path) -> Model:
             "content",
         )
     width = len(features.columns(model.phrase, model.release_times))
-    try:
-        answer = Graph(directory / package.GRAPH).run(np.zeros((1, width), np.float32))
-    except Exception as error:
-        raise _invalid("its graph does not run on its features") from error
-    if answer.shape != (1, len(model.users)) or not np.isfinite(answer).all():
-        raise _invalid("its graph does not answer for each of its users")
+    check_graph(directory / package.GRAPH, width, len(model.users), memory_mib)
     return model
 
 

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from sklearn import metrics
 
 from keyprint.package import Rate, Thresholds
-from keyprint.typed import Count, Number, Share, Text, convert
+from keyprint.typed import Count, Many, Number, Share, Text, convert
 from services.training.arrays import Flags, Floats, Labels, Probabilities
 from services.training.openset import OpenSet
 from services.training.rates import DetPoint, det_curve, equal_error_rate
@@ -50,13 +50,13 @@ class Evaluation:
     macro_precision: Share
     macro_recall: Share
     macro_f1: Share
-    log_loss: float
+    log_loss: Number
     top3_accuracy: Share
     calibration_error: Share
     equal_error_rate: Share
-    users: tuple[UserEvaluation, ...]
-    confusion: tuple[Count, ...]
-    det: tuple[DetPoint, ...]
+    users: Many[UserEvaluation]
+    confusion: Many[Count]
+    det: Many[DetPoint]
     stated_false_accept_rate: Rate
     threshold: Number
     false_accept_rate: Share

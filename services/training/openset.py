@@ -10,7 +10,7 @@ import numpy as np
 from keyprint import holdout
 from keyprint.errors import FailedPrecondition
 from keyprint.package import Rate, Thresholds
-from keyprint.typed import Count, Number, Share
+from keyprint.typed import Count, Many, Number, Share, Text
 from services.training.arrays import Flags, Labels, Probabilities
 from services.training.dataset import Trainable, select
 from services.training.fit import Fit, Span
@@ -24,7 +24,7 @@ FEWEST_KNOWN = 2
 class OpenSet:
     """Claims of impostors against a model that never saw them; `keyprint.v1.OpenSet` says what each field is."""
 
-    impostors: tuple[str, ...]
+    impostors: Many[Text]
     attempts: Count
     stated_false_accept_rate: Rate
     threshold: Number
@@ -33,7 +33,7 @@ class OpenSet:
     false_positive_identification_rate: Share
     false_negative_identification_rate: Share
     equal_error_rate: Share
-    det: tuple[DetPoint, ...]
+    det: Many[DetPoint]
 
 
 def check_impostors(users: int, share: float) -> int:

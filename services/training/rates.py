@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn import metrics
 
-from keyprint.typed import Share
+from keyprint.typed import Number, Share
 from services.training.arrays import Floats
 
 DET_POINTS = 200
@@ -19,7 +19,7 @@ class DetPoint:
 
     false_accept_rate: Share
     false_reject_rate: Share
-    threshold: float
+    threshold: Number
 
 
 def error_rates(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats, Floats]:

@@ -29,6 +29,7 @@ from services.training.jobs import Asked, Jobs
 from services.training.models import Models
 from services.training.tables import Job, Measured, Model, Sessions, now, open_tables
 from tests.conftest import Files, Serve
+from tests.unit.training.test_models import deleted_between
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -206,6 +207,17 @@ def test_figures_measured_by_many_at_once_are_kept_once(tables: Sessions) -> Non
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(keep, range(160)))
     assert all(models.measured("eve", str(number)) for number in range(20))
+
+
+def test_nothing_is_kept_of_a_model_that_is_deleted_while_it_is_written(tables: Sessions) -> None:
+    jobs = Jobs(tables)
+    job = jobs.open(Asked("ds_1", "adaboost", "eve", 0.2, "late", "timing", {}, 0), "", False)
+    assert jobs.begin(job.id)
+    publish(jobs, job)
+    models = deleted_between(tables, "eve@1")
+    models.keep_measured(Measured(model_digest="eve", holdout_digest="h", evaluation={}, correct=b"x"))
+    assert models.measured("eve", "h") is None
+    assert models.all() == []
 
 
 def test_a_server_that_was_started_again_is_met_with_a_new_connection(tables: Sessions, postgres: str) -> None:

@@ -55,7 +55,6 @@ def test_a_package_reads_as_it_was_written(written: Path) -> None:
     assert (read.inputs, read.labels, read.decision) == (INPUTS, ("ada", "bob"), THRESHOLDS)
     assert read.training == TRAINING
     assert read.trained_ids == {bytes(16)}
-    assert read.trained_timings == {b"\x11" * 16}
     assert package.read_metrics(written, Metrics) == Metrics(1.0, ("ada", "bob"))
 
 
@@ -88,13 +87,13 @@ def test_another_schema_version_is_refused(written: Path) -> None:
         ("decision", {"far": [], "threshold": []}, "far: "),
         ("decision", {"far": [0.1, 0.01, 0.2]}, "the rates must rise"),
         ("decision", {"threshold": [0.5]}, "one threshold for each rate"),
-        ("decision", {"threshold": [0.9, float("nan"), 0.2]}, "NaN is no finite number"),
+        ("decision", {"threshold": [0.9, float("nan"), 0.2]}, "threshold.1: Input should be a finite number"),
         ("training", {"split": "sideways"}, "split: Input should be 'late' or 'random'"),
         ("training", {"seed": None}, "seed: Input should be a valid integer"),
         ("training", {"seed": 2**31}, "seed: Input should be less than"),
         ("training", {"seed": -1}, "seed: Input should be greater"),
         ("training", {"fit_seconds": "long"}, "fit_seconds: Input should be a valid number"),
-        ("training", {"fit_seconds": float("inf")}, "Infinity is no finite number"),
+        ("training", {"fit_seconds": float("inf")}, "fit_seconds: Input should be a finite number"),
         ("training", {"params": {"trees": "many"}}, "params.trees: Input should be a valid number"),
         ("training", {"libraries": ["numpy"]}, "libraries: Input should be"),
         ("training", {"curve": [{"step": 1}]}, "curve.0.loss: Field required"),
@@ -143,7 +142,7 @@ def test_what_is_no_json_object_is_refused(written: Path, content: bytes) -> Non
 def test_a_number_too_large_to_be_finite_is_refused(written: Path) -> None:
     path = written / "training.json"
     path.write_text(path.read_text().replace("1.5", "1e999"))
-    with pytest.raises(ValueError, match="1e999 is no finite number"):
+    with pytest.raises(ValueError, match="fit_seconds: Input should be a finite number"):
         read_all(written)
 
 

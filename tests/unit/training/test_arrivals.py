@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 
 from keyprint import package
 from keyprint.errors import AlreadyExists, InvalidArgument
-from services.training import learners, messages, trainer
-from services.training.arrivals import Arrivals
+from services.training import arrivals as module
+from services.training import learners, messages, trainer, trial
+from services.training.arrivals import Arrivals, Limits
 from services.training.jobs import Asked, Jobs
 from services.training.models import Models
 from services.training.store import Store
@@ -49,7 +52,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def arrivals(models: Models, store: Store, tmp_path: Path) -> Arrivals:
-    return Arrivals(models, store, tmp_path / "arrivals")
+    return Arrivals(models, store, tmp_path / "arrivals", Limits(2**20, 1024))
 
 
 def exported(trained: Path, tmp_path: Path, change: Callable[[Path], object] = lambda _: None) -> list[bytes]:
@@ -62,6 +65,40 @@ def exported(trained: Path, tmp_path: Path, change: Callable[[Path], object] = l
     elsewhere.put("export", 1, copy)
     with elsewhere.exported("export", 1) as path:
         return [path.read_bytes()]
+
+
+def wanting(rows: int) -> Callable[[Path], object]:
+    """Puts a graph of a few hundred bytes in, which makes `rows` rows of the one that it is asked about."""
+
+    def change(directory: Path) -> None:
+        (directory / package.GRAPH).write_bytes(greedy(rows).SerializeToString())
+
+    return change
+
+
+def greedy(rows: int) -> onnx.ModelProto:
+    made = {
+        "rows": onnx.numpy_helper.from_array(np.array([rows, 1], np.int64), "rows"),
+        "none": onnx.numpy_helper.from_array(np.zeros(3, np.float32), "none"),
+        "first": onnx.numpy_helper.from_array(np.array([0], np.int64), "first"),
+        "column": onnx.numpy_helper.from_array(np.array([1], np.int64), "column"),
+    }
+    nodes = [
+        onnx.helper.make_node("Tile", [package.INPUT, "rows"], ["many"]),
+        onnx.helper.make_node("ReduceMean", ["many"], ["mean"], keepdims=0),
+        onnx.helper.make_node("ReduceMean", [package.INPUT, "column"], ["each"], keepdims=1),
+        onnx.helper.make_node("Add", ["each", "mean"], ["one"]),
+        onnx.helper.make_node("Add", ["one", "none"], ["three"]),
+        onnx.helper.make_node("Softmax", ["three"], [package.OUTPUT], axis=1),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "greedy",
+        [onnx.helper.make_tensor_value_info(package.INPUT, onnx.TensorProto.FLOAT, ["N", "F"])],
+        [onnx.helper.make_tensor_value_info(package.OUTPUT, onnx.TensorProto.FLOAT, ["N", 3])],
+        list(made.values()),
+    )
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
 
 
 def saying(file: str, **changes: Any) -> Callable[[Path], object]:
@@ -86,7 +123,7 @@ def saying(file: str, **changes: Any) -> Callable[[Path], object]:
         (saying("metrics", confusion=[1]), "metrics.json tells of other users than labels.json"),
         (saying("metrics", confusion=[-1] * 9), "metrics.json: confusion.0: Input should be greater"),
         (saying("metrics", attempts=-1), "metrics.json: attempts: Input should be greater"),
-        (saying("metrics", log_loss=float("nan")), "metrics.json: NaN is no finite number"),
+        (saying("metrics", log_loss=float("nan")), "metrics.json: log_loss: Input should be a finite number"),
         (saying("labels", labels=[1]), "labels.json: labels"),
         (
             saying("decision", default_far=0.1, far=[0.1], threshold=["high"]),
@@ -94,7 +131,12 @@ def saying(file: str, **changes: Any) -> Callable[[Path], object]:
         ),
         (lambda directory: (directory / "custom_objects.pkl").write_bytes(b""), "it holds 'custom_objects.pkl'"),
         (lambda directory: (directory / package.GRAPH).write_bytes(b"graph"), "its graph does not run"),
+        (wanting(10_000), "its graph does not run on its features, or not in 1,024 MiB of memory"),
         (lambda directory: (directory / "decision.json").unlink(), "decision.json"),
+        (
+            lambda directory: (directory / "estimator.skops").write_bytes(b"0" * 2**20),
+            "it is larger than 1,048,576 bytes",
+        ),
     ],
 )
 def test_a_file_with_a_wrong_value_is_refused_in_one_sentence_and_leaves_nothing(
@@ -120,6 +162,30 @@ def test_a_file_with_a_wrong_value_is_refused_in_one_sentence_and_leaves_nothing
 def exported_again(trained: Path, tmp_path: Path) -> list[bytes]:
     (tmp_path / "again").mkdir()
     return exported(trained, tmp_path / "again")
+
+
+def test_a_graph_that_takes_little_is_taken_in(
+    arrivals: Arrivals, models: Models, trained: Path, tmp_path: Path
+) -> None:
+    """The same that is refused where it makes more of what it is asked about."""
+    arrivals.receive(exported(trained, tmp_path, wanting(1)), "ada", False)
+    assert [one.reference for one in models.all()] == ["ada@1"]
+
+
+def test_a_graph_that_does_not_come_to_an_end_is_refused(
+    arrivals: Arrivals, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "SECONDS", 0.01)
+    with pytest.raises(InvalidArgument, match=r"takes longer than 0\.01 s"):
+        arrivals.receive(exported(trained, tmp_path), "ada", False)
+
+
+def test_a_json_file_that_is_far_too_long_is_not_read(
+    arrivals: Arrivals, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_JSON_BYTES", 100)
+    with pytest.raises(InvalidArgument, match=r"decision\.json has [0-9,]+ bytes, and at most 100 are read"):
+        arrivals.receive(exported(trained, tmp_path), "ada", False)
 
 
 def test_a_model_that_came_can_be_told_of(arrivals: Arrivals, models: Models, trained: Path, tmp_path: Path) -> None:

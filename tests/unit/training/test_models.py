@@ -149,9 +149,9 @@ def test_nothing_is_kept_of_a_model_that_was_deleted_meanwhile(models: Models) -
     assert models.measured("ada1", "h") is None
 
 
-def deleted_between(tables: Sessions) -> Models:
-    """Models, of which somebody deletes ada@1 after it was found there and before how it did is written."""
-    deleting = threading.Thread(target=Models(tables).delete, args=("ada@1",))
+def deleted_between(tables: Sessions, reference: str) -> Models:
+    """Models, of which somebody deletes one after it was found there and before how it did is written."""
+    deleting = threading.Thread(target=Models(tables).delete, args=(reference,))
 
     def meanwhile(*execution: Any) -> None:
         statement = execution[2]
@@ -170,7 +170,7 @@ def deleted_between(tables: Sessions) -> Models:
 
 
 def test_nothing_is_kept_of_a_model_that_is_deleted_while_it_is_written(tables: Sessions) -> None:
-    models = deleted_between(tables)
+    models = deleted_between(tables, "ada@1")
     models.keep_measured(Measured(model_digest="ada1", holdout_digest="h", evaluation={}, correct=b""))
     assert models.measured("ada1", "h") is None
     assert references(models.all()) == ["ada@3", "bob@1", "ada@2"]
