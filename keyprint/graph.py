@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from keyprint.features import Matrix
 from keyprint.package import INPUT, OUTPUT
+
+# Unasked it keeps an id of this machine in the user's home and tells its maker of models; it reads this while imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
 
 MOST_ROWS = 4096
 """Rows a run: what a recurrent net needs for its steps grows with them."""
