@@ -130,6 +130,7 @@ def test_a_service_that_is_killed_at_a_stage_trains_one_model_in_the_end(
     assert len(list((tmp_path / "training" / "models").rglob("model.onnx"))) == 1
 
 
+@pytest.mark.timeout(300 + 60 * KILLS)
 def test_a_service_that_is_killed_at_any_moment_loses_nothing_and_does_nothing_twice(
     service: Service, dataset: str, tmp_path: Path
 ) -> None:

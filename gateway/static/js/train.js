@@ -136,7 +136,7 @@ async function compare(job) {
   byId("comparison-note").textContent =
     `${number(comparison.attempts)} attempts that were kept from training: ${percent(comparison.holdout, 0)} of each person’s, `
     + `${comparison.split === "LATE" ? "the latest" : "chosen at random"}. A model that saw some of them is marked: its figures flatter it. `
-    + "False accepts and rejects are of claims at each model’s own threshold; unknown is the share of these people’s attempts that it takes for a stranger’s.";
+    + "False accepts are these people’s claims to be each other that a model believes at its own threshold, which is set for strangers’ claims; unknown is the share of their attempts for which it names nobody.";
   const share = (pick) => (row) => (row.evaluation ? percent(pick(row.evaluation)) : "–");
   fill(byId("comparison-table"), table("Models on this hold-out", [
     { title: "Model", cell: (row) => element("span", {}, `${row.name}@${row.version}`, isThis(row, job) ? element("span", { className: "sub" }, "this one") : null) },
@@ -154,7 +154,7 @@ async function compare(job) {
     {
       title: "False accepts", number: true,
       cell: (row) => (row.evaluation
-        ? element("span", {}, percent(row.evaluation.false_accept_rate), element("span", { className: "sub" }, `set for ${percent(row.evaluation.stated_false_accept_rate)} of false claims`))
+        ? element("span", {}, percent(row.evaluation.false_accept_rate), element("span", { className: "sub" }, `set for ${percent(row.evaluation.stated_false_accept_rate)} of strangers’`))
         : "–"),
     },
     { title: "False rejects", cell: share((one) => one.false_reject_rate), number: true },
