@@ -218,12 +218,25 @@ class Server:
 
     @property
     def ready(self) -> bool:
-        """Whether it has started and is not stopping."""
-        return self._ready.is_set()
+        """Whether it has started, has what is to be there, and is not stopping."""
+        return self._ready.is_set() and not self._stopping.is_set()
 
-    def start(self) -> None:
-        """Starts answering, and says so to health checks."""
+    def start(self, prepare: Callable[[], None] | None = None) -> None:
+        """Starts answering; says that it is ready, to health checks too, once it has prepared what is to be there."""
+        if prepare is None:
+            self.grpc_server.start()
+            self._be_ready()
+            return
+        self.tell(health_pb2.HealthCheckResponse.NOT_SERVING)
         self.grpc_server.start()
+
+        def then() -> None:
+            prepare()
+            self._be_ready()
+
+        threading.Thread(target=then, name="prepare", daemon=True).start()
+
+    def _be_ready(self) -> None:
         self.tell(health_pb2.HealthCheckResponse.SERVING)
         self._ready.set()
 
@@ -235,7 +248,6 @@ class Server:
     def drain(self, grace: float) -> None:
         """Turns unready, refuses what comes, and lets what was let in be answered for `grace` seconds."""
         ends = time.monotonic() + grace
-        self._ready.clear()
         self._stopping.set()
         self._health.enter_graceful_shutdown()
         self._admission.close()
@@ -247,15 +259,17 @@ class Server:
         self.drain(grace)
         self.grpc_server.stop(0).wait()
 
-    def run(self, grace: float) -> NoReturn:
+    def run(self, grace: float, prepare: Callable[[], None] | None = None) -> NoReturn:
         """Starts, serves until SIGTERM or SIGINT, drains, and ends the process.
+
+        It is ready when `prepare` has returned, and may be told to stop before.
 
         The server is not stopped: those who call to the last are told that it is stopping, and then that nobody is
         there, which is UNAVAILABLE both times.  Other threads and child processes end with it, whatever they are at.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._told_to_stop.set())
-        self.start()
+        self.start(prepare)
         log.info("listening on port %d", self.port)
         self._told_to_stop.wait()
         log.info("stopping")

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from keyprint.addresses import Address
 from keyprint.errors import FailedPrecondition, KeyprintError
+from keyprint.names import parse_reference
 
 _DAY = 86_400.0
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -44,6 +45,14 @@ def _address(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _reference(text: str) -> str:
+    try:
+        parse_reference(text)
+    except KeyprintError as error:
+        raise ValueError(f"it must be models by name, name@version or name@alias: {error.message[:-1]}") from None
+    return text
+
+
 def _database(url: str) -> str:
     if url:
         # Only the services that have a database have SQLAlchemy.
@@ -62,6 +71,7 @@ def _database(url: str) -> str:
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], NoDecode, BeforeValidator(_split_commas)]
 HostAndPort = Annotated[str, AfterValidator(_address)]
+References = Annotated[list[Annotated[str, AfterValidator(_reference)]], NoDecode, BeforeValidator(_split_commas)]
 Database = Annotated[str, AfterValidator(_database)]
 LogLevel = Annotated[str, AfterValidator(_log_level)]
 Part = TypeVar("Part", bound="Settings")
@@ -174,6 +184,11 @@ class InferenceSettings(Settings):
 
     inference_listen: HostAndPort = Field("127.0.0.1:50053", description="Address that inference listens on.")
     inference_models_mib: int = Field(1024, ge=1, description="MiB of models kept in memory; the one in use always is.")
+    inference_preload: References = Field(
+        default_factory=list,
+        description="Models, comma-separated, each a name, name@version or name@alias, that are loaded before the "
+        "service is ready; it waits for training, and for a model that is not there yet.",
+    )
 
 
 class GatewaySettings(Settings):

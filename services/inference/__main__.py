@@ -13,6 +13,7 @@ from keyprint.settings import InferenceSettings, read, run
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, training_pb2_grpc
 from services.inference.models import Models
 from services.inference.oip import PROBES, OpenInferenceServicer
+from services.inference.preload import preload
 from services.inference.servicer import InferenceServicer
 
 SWEEP_SECONDS = 2.0
@@ -41,7 +42,7 @@ def main() -> None:
         open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
             OpenInferenceServicer(models, lambda: server.ready), server.grpc_server
         )
-        server.run(settings.grace_seconds)
+        server.run(settings.grace_seconds, lambda: preload(models, settings.inference_preload))
 
 
 def _sweep(models: Models) -> None:

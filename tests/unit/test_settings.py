@@ -34,6 +34,7 @@ WRONG = [
     (TrainingSettings, "TRAINING_CONCURRENCY", "many", "'many'; it must be a valid integer"),
     (TrainingSettings, "TRAINING_DATABASE", "catalogue", "wrong; it must be a SQLAlchemy URL"),
     (InferenceSettings, "INFERENCE_MODELS_MIB", "0", "'0'; it must be greater than or equal to 1"),
+    (InferenceSettings, "INFERENCE_PRELOAD", "ada,a/b", "'a/b'; it must be models by name, name@version or name@alias"),
     (InferenceSettings, "INGEST_ADDRESS", "", "''; it must be host:port"),
     (GatewaySettings, "GRACE_SECONDS", "nan", "'nan'; it must be a finite number"),
     (GatewaySettings, "LOG_LEVEL", "loud", "'loud'; it must be one of DEBUG, INFO, WARNING, ERROR"),

@@ -212,6 +212,7 @@ class House:
     training: Training
     stub: training_pb2_grpc.TrainingServiceStub
     server: grpc.Server
+    address: str
 
 
 @pytest.fixture
@@ -223,5 +224,5 @@ def house() -> Iterator[House]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with open_channel(f"127.0.0.1:{port}") as channel:
-        yield House(training, training_pb2_grpc.TrainingServiceStub(channel), server)
+        yield House(training, training_pb2_grpc.TrainingServiceStub(channel), server, f"127.0.0.1:{port}")
     server.stop(0).wait()
