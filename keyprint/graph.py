@@ -16,7 +16,7 @@ from keyprint.package import INPUT, OUTPUT
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
-MOST_ROWS = 4096
+_ROWS = 4096
 """Rows a run: what a recurrent net needs for its steps grows with them."""
 
 
@@ -41,8 +41,8 @@ class Graph:
         if not len(features):
             return np.empty((0, self.users), np.float32)
         pieces = [
-            self._session.run([OUTPUT], {INPUT: features[begin : begin + MOST_ROWS]})[0]
-            for begin in range(0, len(features), MOST_ROWS)
+            self._session.run([OUTPUT], {INPUT: features[begin : begin + _ROWS]})[0]
+            for begin in range(0, len(features), _ROWS)
         ]
         return np.concatenate(pieces)
 

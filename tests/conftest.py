@@ -29,6 +29,8 @@ Serve = Callable[[Callable[..., BaseHTTPRequestHandler]], AbstractContextManager
 # BentoML makes its own directory while it is imported, in the user's home unless told otherwise, and reports its use.
 os.environ["BENTOML_HOME"] = tempfile.mkdtemp(prefix="keyprint-bentoml-")
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+# Some tests run it without keyprint.graph.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 _MAY_BE_ABSENT = ("../shared", "accelerator")

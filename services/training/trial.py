@@ -13,16 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from keyprint.graph import MOST_ROWS, Graph
+from keyprint.graph import Graph
 
 SECONDS = 60.0
 """Longest trial."""
+ROWS = 256
+"""Attempts that it is asked about at once: a large recurrent net takes minutes for many more."""
+SETTING = "KEYPRINT_TRAINING_IMPORT_MEMORY_MIB"
 
 _FITS, _OTHER_ANSWER = 0, 3
 
 
 def check_graph(graph: Path, features: int, users: int, memory_mib: int) -> None:
-    """Nothing, if the graph answers for its users on as many rows as are ever asked of it at once.
+    """Nothing, if the graph answers for its users on `ROWS` rows of zeros.
 
     What a graph of a few bytes asks for when it is loaded or run would otherwise be the service's own memory.
 
@@ -37,15 +40,15 @@ def check_graph(graph: Path, features: int, users: int, memory_mib: int) -> None
     if ended.returncode == _OTHER_ANSWER:
         raise ValueError("its graph does not answer for each of its users")
     if ended.returncode != _FITS:
-        raise ValueError(f"its graph does not run on its features, or not in {memory_mib:,} MiB of memory")
+        raise ValueError(f"its graph does not run on its features, or not in {memory_mib:,} MiB of memory ({SETTING})")
 
 
 def main() -> None:
     """Tries a graph out."""
     graph, features, users, memory_mib = Path(sys.argv[1]), *map(int, sys.argv[2:])
     _bound(memory_mib)
-    answer = Graph(graph).run(np.zeros((MOST_ROWS, features), np.float32))
-    right = answer.shape == (MOST_ROWS, users) and np.isfinite(answer).all()
+    answer = Graph(graph).run(np.zeros((ROWS, features), np.float32))
+    right = answer.shape == (ROWS, users) and np.isfinite(answer).all()
     # Not by the ways of the interpreter: what the graph left behind may not come down.
     os._exit(_FITS if right else _OTHER_ANSWER)
 

@@ -131,7 +131,7 @@ def saying(file: str, **changes: Any) -> Callable[[Path], object]:
         ),
         (lambda directory: (directory / "custom_objects.pkl").write_bytes(b""), "it holds 'custom_objects.pkl'"),
         (lambda directory: (directory / package.GRAPH).write_bytes(b"graph"), "its graph does not run"),
-        (wanting(10_000), "its graph does not run on its features, or not in 1,024 MiB of memory"),
+        (wanting(100_000), "its graph does not run on its features, or not in 1,024 MiB of memory"),
         (lambda directory: (directory / "decision.json").unlink(), "decision.json"),
         (
             lambda directory: (directory / "estimator.skops").write_bytes(b"0" * 2**20),
