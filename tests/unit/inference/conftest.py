@@ -95,6 +95,7 @@ def write_package(
     seen: Sequence[attempts.Keystrokes] = (),
     looks_at: str = "log_press_to_press_1",
     labels: Sequence[str] = LABELS,
+    sharpness: float = 10,
 ) -> Path:
     """A package whose graph is right: probabilities fall with the distance from each person's log tempo.
 
@@ -105,13 +106,14 @@ def write_package(
         seen: attempts that it is said to be trained on.
         looks_at: the one column that the graph looks at.
         labels: names of the three persons.
+        sharpness: how fast probabilities fall.
     """
     directory.mkdir(parents=True)
     columns = features.feature_set("timing").columns(PHRASE, release_times)
     # -(x - c)² = 2xc - c² - x², and what is the same for all drops out of the softmax.
     centres = np.log(np.array(TEMPO_MS, np.float64))
     weights = np.zeros((len(columns), len(LABELS)), np.float32)
-    weights[columns.index(looks_at)] = 2 * centres * 10
+    weights[columns.index(looks_at)] = 2 * sharpness * centres
     graph = helper.make_graph(
         [
             helper.make_node("MatMul", [package.INPUT, "weights"], ["product"]),
@@ -123,7 +125,7 @@ def write_package(
         [helper.make_tensor_value_info(package.OUTPUT, TensorProto.FLOAT, ["N", len(LABELS)])],
         [
             onnx.numpy_helper.from_array(weights, "weights"),
-            onnx.numpy_helper.from_array((-10 * centres**2).astype(np.float32), "bias"),
+            onnx.numpy_helper.from_array((-sharpness * centres**2).astype(np.float32), "bias"),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
