@@ -412,6 +412,22 @@ def test_evaluate_predicts_a_test_url_and_gives_the_csv(
     expect(page.locator("#rows tbody tr")).to_have_count(9, timeout=PATIENCE_MS)
 
 
+def test_evaluate_tells_all_about_a_model_on_request(page: Page, keyprint_stack: Stack, trained: str) -> None:
+    model = api(keyprint_stack, f"/v1/models/{trained}")
+    page.goto("/evaluate")
+    page.get_by_label("Model", exact=True).select_option(trained)
+    page.get_by_text("About this model", exact=True).click()
+    about = page.locator("#about-model")
+    for told in (model["fingerprint"], model["digest"], "model.onnx", "training.json", *model["users"]):
+        expect(about).to_contain_text(told)
+    usual = about.locator("tr", has_text="unless asked for another")
+    expect(usual).to_contain_text(f"{100 * model['decision']['default_false_accept_rate']:.2f} %")
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.get_by_text("About this model", exact=True).click()
+    expect(about).to_be_hidden()
+
+
 def test_evaluate_says_beside_the_url_what_is_wrong_with_it(page: Page, trained: str) -> None:
     page.goto("/evaluate")
     expect(page.get_by_label("Model", exact=True).locator("option")).not_to_have_count(0)

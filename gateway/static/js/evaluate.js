@@ -4,6 +4,7 @@ import { api, Problem, query } from "./api.js";
 import { announce, badge, byId, element, fill, shares, table } from "./dom.js";
 import { number, percent, plural, seconds } from "./format.js";
 import { busy, clearProblems, options, parameters, showProblem } from "./forms.js";
+import { describe } from "./model.js";
 import { Running } from "./running.js";
 import { chosenSource, IMPORT_DONE, fillDatasets, startSource, tellUnchanged, wireSource } from "./source.js";
 import { watch } from "./watch.js";
@@ -39,6 +40,18 @@ const chosenModel = () => models.find((one) => reference(one) === form.elements.
 function showPhrase() {
   const model = chosenModel();
   byId("phrase-note").textContent = model && chosenSource(form) !== "dataset" ? `It is read with the model’s phrase: ${model.phrase}` : "";
+}
+
+// Told when somebody wants to know, and again when they choose another.
+async function showAbout() {
+  const name = form.elements.model.value;
+  if (!byId("about").open || !name) return;
+  try {
+    const model = await api("GET", `/v1/models/${encodeURIComponent(name)}`);
+    if (form.elements.model.value === name) fill(byId("about-model"), ...describe(model));
+  } catch (problem) {
+    showProblem(form, problem);
+  }
 }
 
 async function importThenPredict(wish) {
@@ -102,7 +115,8 @@ async function fillModels(chosen) {
     reference(one),
     `${reference(one)} · ${one.learner} · ${percent(one.evaluation?.accuracy ?? 0)} on its hold-out`,
   ]), chosen);
-  form.elements.model.addEventListener("change", showPhrase);
+  form.elements.model.addEventListener("change", () => { showPhrase(); showAbout(); });
+  byId("about").addEventListener("toggle", showAbout);
   if (models.length === 0) {
     fill(byId("model-hint"), "There is no model yet. ", element("a", { href: "/train" }, "Train the first one."));
   }
