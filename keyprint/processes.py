@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -218,17 +218,24 @@ class Tree:
         return f", which ends: {lines[-1].strip()}" if lines else "."
 
     def stop(self) -> None:
-        """Asks all parts to end, waits as long as their calls may take, and kills what is left."""
-        for child in self._children.values():
+        """Asks all parts to end, waits as long as their calls may take, and kills what is left.
+
+        The gateway comes first, for what it has begun to answer still needs the services.
+        """
+        self._end([child for part, child in self._children.items() if part not in SERVICES])
+        self._end(self._children.values())
+        self._children.clear()
+
+    def _end(self, children: Collection[subprocess.Popen[bytes]]) -> None:
+        for child in children:
             if child.poll() is None:
                 child.terminate()
         ends = time.monotonic() + self._grace + _KILL_AFTER_GRACE
-        for child in self._children.values():
+        for child in children:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.0, ends - time.monotonic()))
             _kill_group(child)
             child.wait()
-        self._children.clear()
 
     def kill(self) -> None:
         """Ends all parts at once; `stop` then has nothing left to wait for."""

@@ -39,6 +39,22 @@ PAGE = """
     host, _, port = os.environ["KEYPRINT_GATEWAY_LISTEN"].rpartition(":")
     http.server.HTTPServer((host, int(port)), Ready).serve_forever()
 """
+LAST_WISH = PAGE.replace(
+    "lambda *_: sys.exit(0)",
+    "lambda *_: sys.exit(print('ended after asking', ask(), flush=True))",
+).replace(
+    "class Ready",
+    """def ask():
+        import socket, time
+
+        time.sleep(0.5)
+        host, _, port = os.environ["KEYPRINT_INGEST_ADDRESS"].rpartition(":")
+        return socket.create_connection((host, int(port))).getpeername()[1]
+
+    class Ready""",
+)
+"""On its last request it asks ingest."""
+
 STUBBORN = """
     import signal, subprocess, sys, time
 
@@ -93,6 +109,13 @@ def test_parts_start_answer_and_stop(tree: Make, tmp_path: Path) -> None:
     assert sorted(told) == ["gateway", "ingest"]
     log = (tmp_path / "home" / "logs" / "ingest.log").read_text()
     assert f"serving with {family.addresses['gateway'].listen}" in log
+
+
+def test_the_gateway_stops_first_for_it_still_needs_the_services(tree: Make, tmp_path: Path) -> None:
+    with tree(ingest=SERVICE, gateway=LAST_WISH) as family:
+        assert family.wait(lambda part: None, limit=30)
+    log = (tmp_path / "home" / "logs" / "gateway.log").read_text()
+    assert f"ended after asking {family.addresses['ingest'].port}" in log
 
 
 def test_a_part_that_ends_is_named_with_its_log_and_last_words(tree: Make, tmp_path: Path) -> None:
