@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 
 from keyprint.channel import channel
-from keyprint.errors import KeyprintError, Unavailable
+from keyprint.errors import KeyprintError, ResourceExhausted, Unavailable
 from keyprint.v1 import ingest_pb2_grpc
 from services.training.dataset import Trainable
 from services.training.ingest import Ingest
@@ -59,7 +59,7 @@ def work(order: Order, tell: Callable[[Progress], None]) -> Outcome | Failure:
 
 
 def _read(order: Order, tell: Callable[[Progress], None]) -> Trainable:
-    """The dataset, also of an ingest that starts only now, as after a restart of the machine."""
+    """The dataset, also of an ingest that starts only now, as after a restart of the machine, or is full."""
     until = time.monotonic() + order.ingest_seconds
     tell(Progress("reading", 0.0, "Reading the dataset."))
     while True:
@@ -67,10 +67,11 @@ def _read(order: Order, tell: Callable[[Progress], None]) -> Trainable:
             # A channel that has failed for a while tries again only now and then; a new one does at once.
             with channel(order.ingest_address) as connected:
                 return Ingest(ingest_pb2_grpc.IngestServiceStub(connected)).read(order.dataset)
-        except Unavailable:
+        except (ResourceExhausted, Unavailable) as error:
             if time.monotonic() > until:
                 raise
-            tell(Progress("reading", 0.0, "Waiting for the ingest service, which does not answer."))
+            why = "does not answer" if isinstance(error, Unavailable) else "has too much to do"
+            tell(Progress("reading", 0.0, f"Waiting for the ingest service, which {why}."))
             time.sleep(_AGAIN_SECONDS)
 
 

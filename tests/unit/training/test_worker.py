@@ -1,73 +1,54 @@
-"""What becomes of an order in the process that trains, when there is not memory enough."""
+"""A job waits for ingest, which may not be there yet or have too much to do."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
-from services.training.learners import learner
-from services.training.work import OUT_OF_MEMORY, Order, Said, from_line
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
-
-_TREES = """
-import sklearn.ensemble, skops.io
-
-ROOM = 100 * 2**20
-"""
-
-_NET = """
-import dataclasses, tensorflow
-from services.training import learners
-
-# Its threads take gigabytes of addresses before the first tensor.
-ROOM = 8 * 2**30
-
-large = dataclasses.replace(learners.LEARNERS["lstm"], fit=lambda *_: tensorflow.zeros((2**32,)))
-learners.LEARNERS["lstm"] = large
-"""
-
-_LIMITED = """
-import resource
-from pathlib import Path
+from keyprint import errors
 from services.training import worker
-from tests.unit.training.test_trainer import typing
-
-def read(order, tell):
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + ROOM,) * 2)
-    return typing(tuple(f"user{number}" for number in range(40)), each=10)
-
-worker._read = read
-worker.main()
-"""
-"""A process that trains, with so much room to do so once it has imported what it needs and read its dataset."""
+from services.training.dataset import Trainable
+from services.training.ingest import Ingest
+from services.training.work import Failure, Order, Progress, Said
 
 
-def test_trees_that_outgrow_a_real_limit_fail_in_words() -> None:
-    """A tree has a probability for each of forty users at each of its hundreds of nodes."""
-    assert last_word(_TREES + _LIMITED, "extratrees", {"trees": 2000}) == OUT_OF_MEMORY
+def order(directory: Path, ingest_seconds: float) -> Order:
+    """Of a dataset that nobody has."""
+    return Order("127.0.0.1:1", str(directory), "ds_1", "adaboost", {}, 0.2, "late", "timing", 0, 0.0, ingest_seconds)
 
 
-def test_a_net_that_outgrows_a_real_limit_fails_in_words() -> None:
-    """TensorFlow has an error of its own for that; one tensor of 16 GiB stands for the net."""
-    assert last_word(_NET + _LIMITED, "lstm", {}) == OUT_OF_MEMORY
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (errors.ResourceExhausted("TOO_MANY_STREAMS", "Try again."), "has too much to do"),
+        (errors.Unavailable("SERVICE_UNAVAILABLE", "It does not answer."), "does not answer"),
+    ],
+)
+def test_a_job_waits_for_an_ingest_that_cannot_answer_now(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: errors.KeyprintError, told: str
+) -> None:
+    answers = [answer, answer, errors.NotFound("DATASET_NOT_FOUND", "It is gone.", "dataset")]
+
+    def read(self: Ingest, dataset: str) -> Trainable:
+        raise answers.pop(0)
+
+    monkeypatch.setattr(Ingest, "read", read)
+    monkeypatch.setattr(worker, "_AGAIN_SECONDS", 0.0)
+    said: list[Said] = []
+    outcome = worker.work(order(tmp_path, 60), said.append)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason == "DATASET_NOT_FOUND"
+    waiting = Progress("reading", 0.0, f"Waiting for the ingest service, which {told}.")
+    assert said[1:] == [waiting, waiting]
 
 
-def last_word(script: str, name: str, params: dict[str, float]) -> Said:
-    """What a process that runs the script says in the end."""
-    order = Order("", "/nowhere", "ds_1", name, learner(name).check(params), 0.25, "late", "timing", 0)
-    with subprocess.Popen(  # noqa: S603 - our own
-        [sys.executable, "-c", script], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as running:
-        assert running.stdin
-        assert running.stdout
-        # Its standard input stays open: it ends when that closes.
-        running.stdin.write(json.dumps(asdict(order)) + "\n")
-        running.stdin.flush()
-        *_, last = running.stdout
-    return from_line(last)
+def test_a_job_waits_no_longer_than_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def read(self: Ingest, dataset: str) -> Trainable:
+        raise errors.ResourceExhausted("TOO_MANY_STREAMS", "Try again.")
+
+    monkeypatch.setattr(Ingest, "read", read)
+    monkeypatch.setattr(worker, "_AGAIN_SECONDS", 0.0)
+    outcome = worker.work(order(tmp_path, 0), lambda said: None)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason == "TOO_MANY_STREAMS"
