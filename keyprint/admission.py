@@ -19,8 +19,9 @@ RETRY_SECONDS = 1.0
 """When a refused caller may try again; what waits in a full queue is answered within about that."""
 
 PROBE_THREADS, WAITING_PROBES = 2, 100
-HEALTH_WATCHERS = 16
-"""A watcher of health holds a thread of its own as long as it likes."""
+HEALTH_WATCHERS = 200
+"""A watcher of health holds a thread of its own as long as it likes; clients that balance load by health watch on each
+of their channels."""
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 

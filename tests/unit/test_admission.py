@@ -14,12 +14,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from keyprint import errors, rpc
+from keyprint import admission, errors, rpc
 from keyprint.channel import channel as open_channel
 from keyprint.load import Count, Load
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
-THREADS, WAITING, STREAMS = 2, 3, 2
+THREADS, WAITING, STREAMS, WATCHERS = 2, 3, 2, 16
 ROOM = THREADS + WAITING
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -75,6 +75,7 @@ class House:
 def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setattr(rpc, "CALL_THREADS", THREADS)
     monkeypatch.setattr(rpc, "LONG_STREAMS", STREAMS)
+    monkeypatch.setattr(admission, "HEALTH_WATCHERS", WATCHERS)
     server = rpc.Server(
         "127.0.0.1:0",
         ingest_pb2.DESCRIPTOR,
@@ -170,8 +171,8 @@ def test_watchers_of_health_hold_up_no_call_and_too_many_are_refused(
     house: House,
 ) -> None:
     house.servicer.gate.set()
-    watching = [house.health.Watch(health_pb2.HealthCheckRequest()) for _ in range(16)]
-    assert [next(one).status for one in watching] == [SERVING] * 16
+    watching = [house.health.Watch(health_pb2.HealthCheckRequest()) for _ in range(WATCHERS)]
+    assert [next(one).status for one in watching] == [SERVING] * WATCHERS
     with pytest.raises(grpc.RpcError) as refused:
         next(house.health.Watch(health_pb2.HealthCheckRequest()))
     assert errors.from_rpc_error(refused.value).reason == "TOO_MANY_PROBES"
