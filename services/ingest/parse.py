@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +18,7 @@ from keyprint.attempts import REASONS, SCHEMA, UNKNOWN_TIME, Flags, Keystrokes, 
 from keyprint.errors import InvalidArgument
 from keyprint.settings import IngestSettings
 from services.ingest.encoding import check_utf8, in_utf8
+from services.ingest.oddities import without_oddities
 from services.ingest.times import parse_times
 
 LABEL_LENGTH = 256
@@ -75,21 +75,6 @@ _JSON = msgspec.json.Decoder(msgspec.Raw)
 _OUTLINE = msgspec.json.Decoder(_Outline)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _ATTEMPT = msgspec.json.Decoder(list[Keystroke])
-
-_ODDITIES = re.compile(
-    rb"""
-    \\ (?: u[dD][89abAB][\da-fA-F]{2} \\u[dD][c-fC-F][\da-fA-F]{2}
-         | (?P<half> u[dD][89a-fA-F][\da-fA-F]{2} )
-         | . )
-    | "
-    | (?P<number> NaN | -?Infinity )
-    """,
-    re.DOTALL | re.VERBOSE,
-)
-"""Escapes, quotes, and numbers that JSON does not have."""
-
-_HALF = "\ud800".encode("utf-8", "surrogatepass") * 2
-"""As long as its escape."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +187,7 @@ def _leniently(content: bytes, most: int) -> Decoded:
     )
 
 
-def _checked(content: bytes | bytearray) -> bytes | bytearray:
+def _checked(content: bytes) -> bytes | bytearray:
     """JSON that the decoder takes.
 
     Raises:
@@ -211,26 +196,10 @@ def _checked(content: bytes | bytearray) -> bytes | bytearray:
     try:
         _JSON.decode(content)
     except msgspec.DecodeError:
-        content = _without_oddities(content)
-        _JSON.decode(content)
+        changed = without_oddities(content)
+        _JSON.decode(changed)
+        return changed
     return content
-
-
-def _without_oddities(content: bytes | bytearray) -> bytearray:
-    """Puts what the decoder takes in the place of what many recorders write all the same.
-
-    NaN and infinities become the number 0, which is no time, key or label either.  Halves of surrogate pairs become
-    bytes that are no text, as they are none.  All stays as long as it is.
-    """
-    changed, inside = bytearray(content), False
-    for found in _ODDITIES.finditer(content):
-        if found[0] == b'"':
-            inside = not inside
-        elif found["half"]:
-            changed[slice(*found.span())] = _HALF
-        elif found["number"] and not inside:
-            changed[slice(*found.span())] = b"0".center(len(found[0]))
-    return changed
 
 
 def _text(found: msgspec.Raw) -> str | None:

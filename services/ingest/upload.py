@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO
 
 from keyprint.errors import FailedPrecondition, InvalidArgument
 from services.ingest.catalogue import Catalogue, Link
@@ -19,6 +24,12 @@ from services.ingest.tables import Dataset
 
 _SHOWN = 200
 """Characters of a file's name that are shown."""
+
+READ_AT_ONCE = 2
+"""Documents of all uploads together that are read at the same time: each may take several times its size meanwhile."""
+
+_IN_MEMORY = 2**20
+"""Bytes of a document that wait in memory until it is whole; larger ones wait in a file."""
 
 
 class Uploads:
@@ -40,6 +51,7 @@ class Uploads:
         self._store = store
         self._document_bytes = document_bytes
         self._limits = limits
+        self._reading = threading.Semaphore(READ_AT_ONCE)
         self._pace = Pace(limits.seconds, idle_seconds, limits.upload_bytes_second)
 
     def in_time(self, sent: Iterator[Sent], size: Callable[[Sent], int]) -> Generator[Sent, None, None]:
@@ -73,7 +85,7 @@ class Uploads:
             )
         before = len(base.documents) if base else 0
         with self._store.inbox.receiving() as folder:
-            kept = list(self._keep(self._documents(pieces), folder, before))
+            kept = list(self._keep(self._documents(pieces, folder.parent), folder, before))
             if not kept:
                 raise InvalidArgument("FILES_MISSING", "An upload needs at least one document.", "files")
             digests = [digest for _, digest in kept]
@@ -87,24 +99,21 @@ class Uploads:
         self._store.inbox.release(url, self._catalogue.is_reading)
         return dataset
 
-    def _documents(self, pieces: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-        """Name and whole content of each document."""
-        name, content = "", bytearray()
-        begun = False
-        for piece_name, piece in pieces:
-            if begun and piece_name != name:
-                yield name, bytes(content)
-                content = bytearray()
-            name, begun = piece_name, True
-            content += piece
-            if len(content) > self._document_bytes:
-                raise InvalidArgument(
-                    "LIMIT_EXCEEDED", f"{name[:_SHOWN]!r} is larger than {self._document_bytes:,} bytes.", "files"
-                )
-        if begun:
-            yield name, bytes(content)
+    def _documents(self, pieces: Iterable[tuple[str, bytes]], folder: Path) -> Iterator[tuple[str, IO[bytes]]]:
+        """Name and whole content of each document, good until the next one; large ones wait in `folder`."""
+        for name, together in groupby(pieces, itemgetter(0)):
+            with SpooledTemporaryFile(_IN_MEMORY, dir=str(folder)) as received:
+                for _, piece in together:
+                    received.write(piece)
+                    if received.tell() > self._document_bytes:
+                        raise InvalidArgument(
+                            "LIMIT_EXCEEDED",
+                            f"{name[:_SHOWN]!r} is larger than {self._document_bytes:,} bytes.",
+                            "files",
+                        )
+                yield name, received
 
-    def _keep(self, documents: Iterable[tuple[str, bytes]], folder: Path, before: int) -> Iterator[tuple[str, str]]:
+    def _keep(self, documents: Iterable[tuple[str, IO[bytes]]], folder: Path, before: int) -> Iterator[tuple[str, str]]:
         """Checks documents, puts each into `folder` by its number, and gives its name and digest."""
         size = 0
         for number, (sent_as, received) in enumerate(documents, 1):
@@ -113,15 +122,23 @@ class Uploads:
                     "LIMIT_EXCEEDED", f"A dataset has at most {self._limits.documents:,} documents.", "files"
                 )
             name = sent_as[:_SHOWN] or f"document {number}"
+            kept = folder / str(before + number - 1)
             try:
-                content = unzipped(received, self._document_bytes)
-                parse_document(content, self._limits.document_attempts)
+                digest = self._read(received, kept)
             except InvalidArgument as error:
                 raise InvalidArgument(error.reason, f"{name!r}: {error.message}", "files") from None
-            size += len(content)
+            size += kept.stat().st_size
             if size > self._limits.dataset_bytes:
                 raise InvalidArgument(
                     "LIMIT_EXCEEDED", f"An upload has at most {self._limits.dataset_bytes:,} bytes.", "files"
                 )
-            (folder / str(before + number - 1)).write_bytes(content)
-            yield name, sha256(content).hexdigest()
+            yield name, digest
+
+    def _read(self, received: IO[bytes], kept: Path) -> str:
+        """Reads a document when it is its turn, writes it to `kept`, decompressed, and gives its digest."""
+        with self._reading:
+            received.seek(0)
+            content = unzipped(received.read(), self._document_bytes)
+            parse_document(content, self._limits.document_attempts)
+            kept.write_bytes(content)
+            return sha256(content).hexdigest()

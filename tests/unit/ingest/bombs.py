@@ -47,6 +47,10 @@ BOMBS: dict[str, tuple[bytes, bytes, bytes]] = {
     "no object": (b"[", _LISTS, b"0]"),
     "no numbers": (b'{"attempts":[[NaN],[', _of_16(b'{"a":NaN}'), b"0]]}"),
     "halves of pairs": (b'{"attempts":[["', rb"\ud800", b'"]]}'),
+    "nothing but quotes": (b"{", b'"', b""),
+    "numbers that are none": (b'{"attempts":[', b"NaN ", b"]}"),
+    "escaped backslashes": (b'{"x":NaN,"attempts":[[]],"y":"', rb"\\", b'"}'),
+    "halves of pairs beside attempts": (b'{"attempts":[[]],"y":"', rb"\ud800", b'"}'),
     "escapes": (b'{"attempts":[[NaN, "', rb"\n", b'"]]}'),
     "in UTF-16": (
         '{"attempts":[['.encode("utf-16"),

@@ -73,7 +73,9 @@ RAW: list[bytes] = [
     b'{"attempts": [' + b"9" * 5_000 + b"]}", b'{"attempts": [], "attempts": 1}', b'{"attempts": ["\\ud800"]}',
     b'{"attempts": ["\\u0000"]}', b'{"\\ud800": 1, "attempts": []}', b'{"attempts": [], "next": "\\ud800"}',
     b'{"attempts": [], "next": "http://[::1"}', b'{"attempts": [], "next": "\\u0000"}', b'"' + b"a" * 100_000 + b'"',
-    b'{"attempts": "' + b"\\" * 999 + b'"}',
+    b'{"attempts": "' + b"\\" * 999 + b'"}', b"{" + b'"' * 1_000, b'{"x":NaN,"y":"' + b"\\" * 1_000 + b'"}',
+    b'{"y":"' + b"\\ud800" * 200 + b'"}', b'{"x":NaN,"attempts":[],"y":"' + b"\\" * 1_000 + b'"}',
+    b'{"attempts":[],"y":"' + b"\\ud800" * 200 + b'"}',
 ]  # fmt: skip
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from services.ingest.catalogue import Catalogue
 from services.ingest.importer import Importer, ImportLimits
 from services.ingest.store import Store
 from services.ingest.tables import IMPORTING, Dataset
-from services.ingest.upload import Uploads
+from services.ingest.upload import READ_AT_ONCE, Uploads
 
 MOST = 5_000
 Upload = Callable[..., Dataset]
@@ -105,6 +107,41 @@ def test_a_wrong_document_is_named_as_it_was_sent(upload: Upload, name: str) -> 
 def test_the_same_attempts_sent_twice_are_copies(upload: Upload) -> None:
     dataset = upload(document(None, 10, 20), document(None, 10, 20))
     assert (dataset.state, [row.duplicate_attempts for row in dataset.documents]) == ("READY", [0, 2])
+
+
+def test_few_documents_of_all_uploads_are_read_at_once(
+    catalogue: Catalogue, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed, reading, most = threading.Condition(), 0, 0
+
+    def read(*_: object) -> None:
+        nonlocal reading, most
+        with changed:
+            reading += 1
+            most = max(most, reading)
+            changed.notify_all()
+            # One too many would come while this one waits.
+            changed.wait_for(lambda: reading > READ_AT_ONCE, 0.2)
+        with changed:
+            reading -= 1
+
+    monkeypatch.setattr("services.ingest.upload.parse_document", read)
+    uploads = Uploads(catalogue, Store(state), MOST, ImportLimits())
+    with ThreadPoolExecutor(2 * READ_AT_ONCE) as callers:
+        sent = [
+            callers.submit(uploads.receive, [("a.json", document("ada", step))], "hi", 1, None)
+            for step in range(2 * READ_AT_ONCE)
+        ]
+    assert len({one.result().id for one in sent}) == 2 * READ_AT_ONCE
+    assert most == READ_AT_ONCE
+
+
+def test_a_large_document_waits_in_a_file_until_it_is_whole(catalogue: Catalogue, state: Path) -> None:
+    content = document("ada", 10)[:-1] + b" " * 3_000_000 + b"}"
+    pieces = [("a.json", content[begin : begin + 2**20]) for begin in range(0, len(content), 2**20)]
+    store = Store(state)
+    dataset = Uploads(catalogue, store, 2**22, ImportLimits()).receive(pieces, "hi", 1, None)
+    assert store.inbox.read(f"{dataset.url}/0") == content
 
 
 def test_what_was_sent_counts_as_received_and_what_its_base_has_does_not(upload: Upload) -> None:
