@@ -30,9 +30,10 @@ check: setup ## Everything that reads the code without running it
 test: setup ## Every test
 	pytest
 
-soak: setup ## What is random, many times over
-	KEYPRINT_TEST_KILLS=20 pytest tests/integration/test_ingest_faults.py tests/integration/test_killed_training.py \
-		tests/integration/test_cancelled_training.py
+soak: setup ## What is random, many times over, and load for longer
+	KEYPRINT_TEST_KILLS=20 KEYPRINT_TEST_LOAD_SECONDS=600 pytest tests/integration/test_ingest_faults.py \
+		tests/integration/test_killed_training.py tests/integration/test_cancelled_training.py \
+		tests/integration/test_mixed_load.py
 
 format: setup ## Lay the code out
 	ruff check --fix .
