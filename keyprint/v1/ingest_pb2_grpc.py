@@ -100,8 +100,9 @@ class IngestServiceServicer:
 
     def CreateDataset(self, request, context):
         """Starts an import and returns at once. The same url, phrase and min_attempts give the same dataset:
-        a finished one is not downloaded again, an INCOMPLETE, CANCELLED or FAILED one goes on where it stopped. A READY one
-        is given as long as no refresh of it is READY too.
+        a finished one is not downloaded again, an INCOMPLETE, CANCELLED or FAILED one goes on where it stopped,
+        after its source was asked whether the document or list that it stopped at was mended. A READY one is given as long
+        as no refresh of it is READY too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

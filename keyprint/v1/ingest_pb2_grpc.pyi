@@ -37,8 +37,9 @@ class IngestServiceStub:
     def __new__(cls, channel: _aio.Channel) -> IngestServiceAsyncStub: ...
     CreateDataset: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.CreateDatasetRequest, _ingest_pb2.Dataset]
     """Starts an import and returns at once. The same url, phrase and min_attempts give the same dataset:
-    a finished one is not downloaded again, an INCOMPLETE, CANCELLED or FAILED one goes on where it stopped. A READY one
-    is given as long as no refresh of it is READY too.
+    a finished one is not downloaded again, an INCOMPLETE, CANCELLED or FAILED one goes on where it stopped,
+    after its source was asked whether the document or list that it stopped at was mended. A READY one is given as long
+    as no refresh of it is READY too.
     """
     UploadDataset: _grpc.StreamUnaryMultiCallable[_ingest_pb2.UploadDatasetRequest, _ingest_pb2.Dataset]
     """Makes a dataset of documents that the caller sends: first the header, then each document in pieces."""
@@ -72,8 +73,9 @@ class IngestServiceAsyncStub(IngestServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateDataset: _aio.UnaryUnaryMultiCallable[_ingest_pb2.CreateDatasetRequest, _ingest_pb2.Dataset]  # type: ignore[assignment]
     """Starts an import and returns at once. The same url, phrase and min_attempts give the same dataset:
-    a finished one is not downloaded again, an INCOMPLETE, CANCELLED or FAILED one goes on where it stopped. A READY one
-    is given as long as no refresh of it is READY too.
+    a finished one is not downloaded again, an INCOMPLETE, CANCELLED or FAILED one goes on where it stopped,
+    after its source was asked whether the document or list that it stopped at was mended. A READY one is given as long
+    as no refresh of it is READY too.
     """
     UploadDataset: _aio.StreamUnaryMultiCallable[_ingest_pb2.UploadDatasetRequest, _ingest_pb2.Dataset]  # type: ignore[assignment]
     """Makes a dataset of documents that the caller sends: first the header, then each document in pieces."""
@@ -110,8 +112,9 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.Dataset, _abc.Awaitable[_ingest_pb2.Dataset]]:
         """Starts an import and returns at once. The same url, phrase and min_attempts give the same dataset:
-        a finished one is not downloaded again, an INCOMPLETE, CANCELLED or FAILED one goes on where it stopped. A READY one
-        is given as long as no refresh of it is READY too.
+        a finished one is not downloaded again, an INCOMPLETE, CANCELLED or FAILED one goes on where it stopped,
+        after its source was asked whether the document or list that it stopped at was mended. A READY one is given as long
+        as no refresh of it is READY too.
         """
 
     @_abc_1.abstractmethod

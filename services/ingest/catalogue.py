@@ -176,9 +176,11 @@ class Catalogue:
         with self._session() as session:
             return [Link(*row) for row in session.execute(query.order_by(Source.number))]
 
-    def add_links(self, dataset: Dataset, links: Sequence[Link]) -> None:
-        """Notes what a source turned out to list."""
+    def replace_links(self, dataset: Dataset, links: Sequence[Link], kept: int = 0) -> None:
+        """Notes what a source turned out to list; of what it listed before, the first `kept` documents stay."""
         with self._session() as session:
+            _drop_documents(session, dataset, kept)
+            session.execute(delete(Source).where(Source.dataset_number == dataset.number))
             _add_links(session, dataset.number, links)
 
     def reading(self, dataset: str, shown: str) -> str:
@@ -191,6 +193,11 @@ class Catalogue:
         """Adds documents whose part is on disk."""
         with self._session() as session:
             session.add_all(documents)
+
+    def drop_documents(self, dataset: Dataset, count: int) -> None:
+        """Leaves a dataset the first `count` of its documents; their parts may still hold the others."""
+        with self._session() as session:
+            _drop_documents(session, dataset, count)
 
     def copy_documents(self, source: Dataset, target: Dataset, count: int) -> None:
         """Gives a dataset the first `count` documents of another, whose parts are on disk."""
@@ -360,6 +367,11 @@ def _load(session: Session, dataset: str) -> Dataset:
 
 def _no_dataset(dataset: str) -> NotFound:
     return NotFound("DATASET_NOT_FOUND", f"There is no dataset {dataset!r}.", "dataset")
+
+
+def _drop_documents(session: Session, dataset: Dataset, kept: int) -> None:
+    beyond = DocumentRow.dataset_number == dataset.number, DocumentRow.number >= kept
+    session.execute(delete(DocumentRow).where(*beyond))
 
 
 def _add_links(session: Session, dataset: int, links: Sequence[Link]) -> None:

@@ -126,13 +126,13 @@ class Downloads:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._opened.close()
 
-    def get(self, url: str) -> Fetched:
-        """What is at `url`.
+    def get(self, url: str, again: bool = False) -> Fetched:
+        """What is at `url`; `again` asks its server whether what the cache has is still what it has.
 
         Raises:
             KeyprintError: as `Fetcher.fetch` says.
         """
-        return self._wait(without_credentials(url), self._begin(url))
+        return self._wait(without_credentials(url), self._begin(url, again))
 
     def chain(self, first: str, fetched: Fetched | None = None) -> Iterator[Download]:
         """The documents of a chain, whose first may be here; while one is read the next is already on its way."""
@@ -178,30 +178,30 @@ class Downloads:
             self._over = True
             self._store.cache.forget(self._source, url)
 
-    def _begin(self, url: str) -> Future[Fetched]:
+    def _begin(self, url: str, again: bool = False) -> Future[Fetched]:
         coming: Future[Fetched] = Future()
-        self._threads.submit(self._fetch, url, coming)
+        self._threads.submit(self._fetch, url, coming, again or self._refresh)
         return coming
 
-    def _fetch(self, url: str, coming: Future[Fetched]) -> None:
+    def _fetch(self, url: str, coming: Future[Fetched], ask: bool) -> None:
         try:
             if url.startswith(UPLOAD):
                 sent = self._store.inbox.read(url)
                 coming.set_result(Fetched(sent, "", sha256(sent).hexdigest(), len(sent)))
             else:
-                self._get(url, coming)
+                self._get(url, coming, ask)
         except BaseException as error:
             if not coming.done():
                 coming.set_exception(error)
                 return
             log.exception("%s was not kept for the next time", without_credentials(url))
 
-    def _get(self, url: str, coming: Future[Fetched]) -> None:
+    def _get(self, url: str, coming: Future[Fetched], ask: bool) -> None:
         """Gets what is at `url`; who waits for a download has it before the cache does."""
         cache = self._store.cache
         with cache.turn(url):
             cached = cache.get(self._source, url)
-            fetched = cached if cached and not self._refresh else self._fetcher().fetch(url, cached)
+            fetched = cached if cached and not ask else self._fetcher().fetch(url, cached)
             if fetched is cached:
                 coming.set_result(_fetched(url, cached, 0))
                 return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,17 +18,16 @@ from keyprint import attempts
 from keyprint.attempts import REASONS, WARNINGS, Verdicts
 from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError, NotFound, internal
 from keyprint.settings import IngestSettings
-from services.ingest.catalogue import Catalogue, Link, now
+from services.ingest.catalogue import Catalogue, now
 from services.ingest.download import LOOK_SECONDS, Download, Downloads
 from services.ingest.ending import Ending
 from services.ingest.fetch import Fetcher
 from services.ingest.inbox import field_of
-from services.ingest.listing import listed
+from services.ingest.missing import Missing
 from services.ingest.parse import Document, to_batch
 from services.ingest.part import OpenPart
-from services.ingest.store import Store, parts_of
+from services.ingest.store import Store
 from services.ingest.tables import IMPORTING, UNDER_WAY, Dataset, DocumentRow
-from services.ingest.urls import resolve
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +134,7 @@ class Importer:
         """Reads document after document, from the first one that is missing."""
         limits = self.limits
         check(dataset.source_url)
-        coming = self._coming(dataset, downloads)
+        coming = Missing(self._catalogue, self._store, downloads, limits.documents).of(dataset)
         dataset = self._catalogue.get(dataset.id)
         seen = {row.url for row in dataset.documents}
         known = dict.fromkeys(row.user for row in dataset.documents)
@@ -167,38 +166,6 @@ class Importer:
             known[document.user] = None
             count += 1
             first += batch.num_rows
-
-    def _coming(self, dataset: Dataset, downloads: Downloads) -> Iterator[Download]:
-        """The documents that are still missing."""
-        links = self._catalogue.links(dataset)
-        if links and dataset.base and not dataset.documents:
-            self._copy_base(dataset, links[0].number)
-            dataset = self._catalogue.get(dataset.id)
-        read = dataset.documents
-        if links:
-            return downloads.each([link for link in links if link.number >= len(read)])
-        if not read:
-            return self._from_the_start(dataset, downloads)
-        last = read[-1]
-        return downloads.chain(resolve(last.final_url, last.next)) if last.next else iter(())
-
-    def _from_the_start(self, dataset: Dataset, downloads: Downloads) -> Iterator[Download]:
-        fetched = downloads.get(dataset.url)
-        try:
-            urls = listed(fetched.content, fetched.url, self.limits.documents)
-        except InvalidArgument:
-            downloads.forget(dataset.url)
-            raise
-        if urls is None:
-            return downloads.chain(dataset.url, fetched)
-        links = [Link(number, url) for number, url in enumerate(urls)]
-        self._catalogue.add_links(dataset, links)
-        return downloads.each(links)
-
-    def _copy_base(self, dataset: Dataset, count: int) -> None:
-        base = self._catalogue.get(str(dataset.base))
-        self._store.copy_parts(base.id, dataset.id, parts_of(base.documents[:count]))
-        self._catalogue.copy_documents(base, dataset, count)
 
 
 def _beyond(dataset: Dataset, what: str) -> InvalidArgument:

@@ -77,6 +77,17 @@ class Store:
         """Writes a part, over any of that name that an import left that was killed."""
         self._write(self._part(dataset, part), pa.Table.from_batches(batches))
 
+    def trim(self, dataset: str, documents: Sequence[DocumentRow]) -> None:
+        """Deletes what parts hold beside these documents, the first ones of the dataset."""
+        kept = {self._part(dataset, part) for part in parts_of(documents)}
+        for path in set((self._datasets / dataset).glob("part-*")) - kept:
+            path.unlink()
+        if documents:
+            part = documents[-1].part
+            rows = sum(one.attempts for one in documents if one.part == part)
+            if pq.read_metadata(self._part(dataset, part)).num_rows > rows:
+                self._write(self._part(dataset, part), self.read_part(dataset, part).slice(0, rows))
+
     def write_marks(self, dataset: str, duplicate: Flags, enrolled: Flags) -> None:
         """Writes bool[n] each over all attempts of the dataset."""
         marks = pa.table([pa.array(duplicate), pa.array(enrolled)], schema=_MARKS)

@@ -116,7 +116,9 @@ def test_a_dead_link_keeps_what_was_read_and_the_same_url_goes_on_there(
     document(folder, "bob", None, 30, 40)
     mended = run(url + "ada.json")
     assert (mended.id, mended.state, len(mended.documents)) == (broken.id, "READY", 2)
-    assert Web.asked.count("/ada.json") == 1
+    assert Web.asked == ["/ada.json", "/bob.json", "/ada.json", "/bob.json"]
+    # Its server says that it has not changed, and it is not received again.
+    assert mended.documents[0].downloaded_bytes == len((folder / "ada.json").read_bytes())
     assert mended.fingerprint != broken.fingerprint
 
 
@@ -281,6 +283,98 @@ def test_a_list_with_a_dead_link_goes_on_there(web: tuple[Path, str], run: Calla
     assert Web.asked.count("/ada.json") == 1
 
 
+def later(path: Path, text: str) -> None:
+    """Writes a file that its server can tell from the one of before."""
+    path.write_text(text)
+    os.utime(path, (path.stat().st_mtime + 10,) * 2)
+
+
+@pytest.mark.parametrize("wrong", ["nowhere.json", "ada.json", "http://[::1"])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_next_that_was_mended_is_followed_when_the_chain_is_asked_for_again(
+    web: tuple[Path, str], run: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch, wrong: str, together: bool
+) -> None:
+    if not together:
+        monkeypatch.setattr("services.ingest.part.MOST_KEYSTROKES", 1)
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", wrong, 30, 40)
+    broken = run(url + "ada.json")
+    assert (broken.state, len(broken.documents)) == ("INCOMPLETE", 2)
+    document(folder, "bob", None, 30, 40, 50)
+    later(folder / "bob.json", (folder / "bob.json").read_text().replace("null", '"cat.json"'))
+    document(folder, "cat", None, 60, 70)
+    mended = run(url + "ada.json")
+    assert (mended.id, mended.state) == (broken.id, "READY")
+    assert [(row.user, row.attempts) for row in mended.documents] == [("ada", 2), ("bob", 3), ("cat", 2)]
+    # As if it had been right from the start.
+    assert run(url + "ada.json", refresh=True).id == mended.id
+    assert Web.asked.count("/ada.json") == 2
+
+
+def test_a_single_document_that_names_nothing_good_is_read_again(
+    web: tuple[Path, str], run: Callable[..., Dataset], store: Store
+) -> None:
+    folder, url = web
+    document(folder, "ada", "nowhere.json", 10, 20)
+    broken = run(url + "ada.json")
+    document(folder, "ada", None, 30, 40, 50)
+    later(folder / "ada.json", (folder / "ada.json").read_text())
+    mended = run(url + "ada.json")
+    assert (mended.id, mended.state, mended.attempts) == (broken.id, "READY", 3)
+    (batch,) = store.read(mended.id, [0], False)
+    assert batch.num_rows == 3
+
+
+def test_a_source_that_cannot_be_asked_whether_it_changed_goes_on_where_it_was(
+    web: tuple[Path, str], run: Callable[..., Dataset]
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    broken = run(url + "ada.json")
+    (folder / "ada.json").unlink()
+    document(folder, "bob", None, 30, 40)
+    mended = run(url + "ada.json")
+    assert (mended.id, mended.state, len(mended.documents)) == (broken.id, "READY", 2)
+
+
+@pytest.mark.parametrize(
+    ("corrected", "users"),
+    [
+        ('["ada.json", "cat.json"]', ["ada", "cat"]),
+        ('["cat.json", "ada.json"]', ["cat", "ada"]),
+        ('["ada.json"]', ["ada"]),
+        ('"cat.json"', ["cat"]),
+    ],
+)
+def test_a_list_that_was_corrected_is_what_counts_when_it_is_asked_for_again(
+    web: tuple[Path, str], run: Callable[..., Dataset], store: Store, corrected: str, users: list[str]
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    document(folder, "cat", None, 50, 60)
+    (folder / "list").write_text('["ada.json", "bob.json", "cat.json"]')
+    broken = run(url + "list")
+    assert (broken.state, broken.error_reason) == ("INCOMPLETE", "DOCUMENT_NOT_FOUND")
+    later(folder / "list", corrected)
+    mended = run(url + "list")
+    assert (mended.id, mended.state) == (broken.id, "READY")
+    assert [row.user for row in mended.documents] == users
+    read = [batch["user"].to_pylist() for batch in store.read(mended.id, parts_of(mended.documents), False)]
+    assert [one for batch in read for one in batch] == [user for user in users for _ in range(2)]
+
+
+def test_a_list_that_became_a_document_is_read_as_one(web: tuple[Path, str], run: Callable[..., Dataset]) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    (folder / "list").write_text('["ada.json", "bob.json"]')
+    broken = run(url + "list")
+    document(folder, "cat", None, 50, 60, 70)
+    later(folder / "list", (folder / "cat.json").read_text())
+    mended = run(url + "list")
+    assert (mended.id, mended.state, mended.attempts) == (broken.id, "READY", 3)
+
+
 def test_a_redirected_list_names_what_is_beside_it_where_it_really_is(
     run: Callable[..., Dataset], moved: tuple[Path, str]
 ) -> None:
@@ -306,15 +400,15 @@ def test_a_list_of_too_many_is_refused_before_anything_is_fetched(
     assert catalogue.links(dataset) == []
 
 
-def test_a_long_list_is_noted_in_one_statement(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_is_noted_in_few_statements(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = catalogue.open_import("u", "u", "hi", 2)
     links = [Link(number, f"https://example.org/{number}") for number in range(5_000)]
     executed = []
     monkeypatch.setattr(Session, "execute", lambda *words: executed.append(words))
-    catalogue.add_links(dataset, links)
-    assert len(executed) == 1
+    catalogue.replace_links(dataset, links)
+    assert len(executed) == 3
     monkeypatch.undo()
-    catalogue.add_links(dataset, links)
+    catalogue.replace_links(dataset, links)
     assert catalogue.links(dataset) == links
 
 

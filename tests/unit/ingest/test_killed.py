@@ -25,16 +25,17 @@ from tests.unit.ingest.sources import document, importer_of
 STEPS = {
     Catalogue: [
         "begin",
-        "add_links",
+        "replace_links",
         "reading",
         "add_documents",
+        "drop_documents",
         "copy_documents",
         "mark",
         "end",
         "fail",
         "stand_for",
     ],
-    Store: ["write_part", "write_marks", "copy_parts", "delete"],
+    Store: ["trim", "write_part", "write_marks", "copy_parts", "delete"],
     Cache: ["put", "forget"],
     Inbox: ["release"],
 }
@@ -167,7 +168,34 @@ def renewed(house: House, folder: Path, url: str) -> str:
     return refreshing
 
 
-@pytest.mark.parametrize("prepare", [chain, listed, failing, added, refreshed, renewed])
+def mended(house: House, folder: Path, url: str) -> str:
+    """A chain that ended at a document that is another by now."""
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", "nowhere.json", 30, 40)
+    with house.open() as (catalogue, store):
+        first = catalogue.open_import(url + "ada.json", url, "hi", 2)
+        importer_of(catalogue, store).run(first.id)
+        document(folder, "bob", "cat.json", 50, 60, 70)
+        os.utime(folder / "bob.json", (time.time() + 5, time.time() + 5))
+        document(folder, "cat", None, 80, 90)
+        return catalogue.open_import(url + "ada.json", url, "hi", 2).id
+
+
+def corrected(house: House, folder: Path, url: str) -> str:
+    """A list that named a document that was not there, and names others by now."""
+    document(folder, "ada", None, 10, 20)
+    document(folder, "bob", None, 20, 40)
+    (folder / "list").write_text('["ada.json", "bob.json", "nowhere.json"]')
+    with house.open() as (catalogue, store):
+        first = catalogue.open_import(url + "list", url, "hi", 1)
+        importer_of(catalogue, store).run(first.id)
+        document(folder, "cat", None, 80, 90)
+        (folder / "list").write_text('["ada.json", "cat.json"]')
+        os.utime(folder / "list", (time.time() + 5, time.time() + 5))
+        return catalogue.open_import(url + "list", url, "hi", 1).id
+
+
+@pytest.mark.parametrize("prepare", [chain, listed, failing, added, refreshed, renewed, mended, corrected])
 def test_an_import_killed_before_any_step_ends_as_an_undisturbed_one(
     prepare: Prepared, web: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
