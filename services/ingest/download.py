@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 
-from keyprint.errors import InvalidArgument
+from keyprint.errors import InvalidArgument, KeyprintError, NotFound, Unavailable
 from services.ingest.catalogue import Link
 from services.ingest.fetch import Content, Fetcher
 from services.ingest.inbox import UPLOAD, field_of
@@ -134,8 +134,14 @@ class Downloads:
         """
         return self._wait(without_credentials(url), self._begin(url, again))
 
-    def chain(self, first: str, fetched: Fetched | None = None) -> Iterator[Download]:
-        """The documents of a chain, whose first may be here; while one is read the next is already on its way."""
+    def chain(self, first: str, fetched: Fetched | None = None, named_by: str = "") -> Iterator[Download]:
+        """The documents of a chain; while one is read the next is already on its way.
+
+        Args:
+            first: the URL of the first one.
+            fetched: that one, where it is here.
+            named_by: the document that names it as its `next`, as it may be shown; empty if none does.
+        """
         url: str | None = first
         coming: Future[Fetched] = Future()
         if fetched:
@@ -144,7 +150,11 @@ class Downloads:
             coming = self._begin(first)
         while url:
             here, shown = url, without_credentials(url)
-            found = self._wait(shown, coming)
+            try:
+                found = self._wait(shown, coming)
+            except (InvalidArgument, NotFound, Unavailable) as error:
+                raise _named(error, named_by) from None
+            named_by = shown
             named = peek_next(found.content)
             following = _following(found.url, named)
             if following.url:
@@ -233,6 +243,11 @@ class Downloads:
             self._sessions.fetcher = self._opened.enter_context(self._open_fetcher())
         fetcher: Fetcher = self._sessions.fetcher
         return fetcher
+
+
+def _named(error: KeyprintError, by: str) -> KeyprintError:
+    """The same, with the document that led there."""
+    return type(error)(error.reason, f"{error.message} {by} names it as its next.", error.field) if by else error
 
 
 def _following(base: str, named: str | None) -> _Following:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NameResolutionError
 from urllib3.util import Retry
 
 from keyprint.errors import InvalidArgument, KeyprintError, NotFound, Unavailable
@@ -125,14 +125,20 @@ class Fetcher:
         shown = without_credentials(url)
         try:
             return self._follow(url, cached)
+        except InvalidArgument as error:
+            if error.reason != "ADDRESS_REFUSED":
+                raise
+            # A redirect may have led there.
+            raise InvalidArgument(error.reason, f"{shown} cannot be read. {error.message}", error.field) from None
         # The cause's own text may hold the credentials.
-        except (requests.RequestException, HTTPError, OSError):
+        except (requests.RequestException, HTTPError, OSError) as error:
             if self._lines.left <= 0:
                 seconds = self._limits.document_seconds
                 raise InvalidArgument(
                     "LIMIT_EXCEEDED", f"{shown} takes longer than {seconds:g} seconds.", "url"
                 ) from None
-            raise _Passing(Unavailable("NO_ANSWER", f"{shown} does not answer, or breaks off.", "url")) from None
+            what = "names a host that has no address" if _is_unknown(error) else "does not answer, or breaks off"
+            raise _Passing(Unavailable("NO_ANSWER", f"{shown} {what}.", "url")) from None
 
     def _follow(self, url: str, cached: Content | None) -> Content:
         limits, shown = self._limits, without_credentials(url)
@@ -184,6 +190,12 @@ class Fetcher:
             raise (error if error.reason == "LIMIT_EXCEEDED" else HTTPError()) from None
         # A file that is gzip by itself may have become gzip once more.
         return unzipped(content, most)
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether it says that a name has no address; requests wraps that twice."""
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", None), NameResolutionError)
 
 
 def _validator(answer: requests.Response, name: str) -> str:

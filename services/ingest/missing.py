@@ -11,7 +11,7 @@ from services.ingest.inbox import UPLOAD
 from services.ingest.listing import listed
 from services.ingest.store import Store, parts_of
 from services.ingest.tables import Dataset
-from services.ingest.urls import resolve
+from services.ingest.urls import resolve, without_credentials
 
 
 class Missing:
@@ -48,7 +48,9 @@ class Missing:
         if not read:
             return self._from_the_start(dataset)
         last = read[-1]
-        return self._downloads.chain(resolve(last.final_url, last.next)) if last.next else iter(())
+        if not last.next:
+            return iter(())
+        return self._downloads.chain(resolve(last.final_url, last.next), named_by=without_credentials(last.url))
 
     def _drop_changed(self, dataset: Dataset) -> None:
         links, read = self._catalogue.links(dataset), dataset.documents

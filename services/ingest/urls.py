@@ -14,6 +14,20 @@ _HOST = re.compile(r"([a-zA-Z0-9_-][a-zA-Z0-9_.-]*|\[[0-9a-fA-F:.]+\])(:[0-9]*)?
 """What everybody reads alike: a % in a host is one more letter to some and an escape to others."""
 _LATIN = 0xFF
 
+_LONGEST_PLAIN = 32
+_LONGEST_WORD = 20
+_PLAIN = re.compile(r"[\w .,:/+-]*")
+_WORDS = re.compile(r"[^\W_]+")
+_MIXED = re.compile(r"(?=.*\d)(?=.*[^\W\d]).{8,}")
+"""A word of eight and more with letters and digits."""
+
+_SECRET = re.compile(
+    "token|key|secret|sig|pass|pwd|auth|cred|code|session|sas|amz|goog|jwt|hash|hmac|nonce|ticket|access|login|cookie"
+    "|^(pw|pin|otp|sid|se|sp|sv|sr|k|p)$",
+    re.IGNORECASE,
+)
+"""Names of parameters that look like those of credentials."""
+
 
 def check_url(url: str) -> str:
     """Returns `url`.
@@ -67,9 +81,30 @@ def _wrong(sentence: str) -> InvalidArgument:
 
 
 def without_credentials(url: str) -> str:
-    """A good `url` as it may be shown: no user, no password, no query, no fragment."""
+    """A good `url` as it may be shown: no user, no password, no fragment, and of its query what is no secret."""
     parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    query = "&".join(_parameter(one) for one in re.split("[&;]", parts.query)) if parts.query else ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+
+
+def _parameter(written: str) -> str:
+    """A parameter of a query, with what may be a secret left out."""
+    name, equals, value = written.partition("=")
+    if not (name and equals and _is_plain(name)):
+        # What has no name may be anything.
+        return written if written.isdecimal() and _is_plain(written) else _HIDDEN + equals + (_HIDDEN if value else "")
+    secret = _SECRET.search(unquote(name)) or not _is_plain(value)
+    return f"{name}={_HIDDEN if secret and value else value}"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it is short and made of words or numbers: keys and tokens mix letters and digits, or are long."""
+    meant = unquote(text)
+    return (
+        len(text) <= _LONGEST_PLAIN
+        and _PLAIN.fullmatch(meant) is not None
+        and not any(len(word) >= _LONGEST_WORD or _MIXED.fullmatch(word) for word in _WORDS.findall(meant))
+    )
 
 
 def shown(named: str) -> str:

@@ -72,7 +72,8 @@ async function follow(id, firstN) {
 
 // Whoever comes back finds the form as it was sent.
 function fillForm(dataset) {
-  if (/^https?:/.test(dataset.source_url) && !form.elements.url.value) form.elements.url.value = dataset.source_url;
+  // What stands for a secret is no part of a URL.
+  if (/^https?:[^…]*$/.test(dataset.source_url) && !form.elements.url.value) form.elements.url.value = dataset.source_url;
   form.elements.phrase.value = dataset.phrase;
   form.elements.min_attempts.value = dataset.min_attempts;
 }

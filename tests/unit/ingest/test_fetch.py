@@ -292,6 +292,23 @@ def test_a_private_address_is_refused_before_anything_is_sent_and_names_the_sett
     assert Faults.asked == []
 
 
+def test_a_name_that_is_unknown_is_told(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(Unavailable) as caught:
+        fetcher.fetch("http://nowhere.example/a.json?i=3")
+    assert caught.value.message == "http://nowhere.example/a.json?i=3 names a host that has no address."
+
+
+def test_an_address_that_is_refused_is_told_with_the_document_that_led_there(fetcher: Fetcher, server: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        fetcher.fetch(f"{server}/away")
+    assert caught.value.reason == "ADDRESS_REFUSED"
+    assert caught.value.message.startswith(f"{server}/away cannot be read. ")
+
+
 def test_credentials_are_in_no_error(fetcher: Fetcher, server: str) -> None:
     with pytest.raises(NotFound) as caught:
         fetcher.fetch(server.replace("//", "//ada:secret@") + "/missing?token=secret")

@@ -312,6 +312,31 @@ def test_a_next_that_was_mended_is_followed_when_the_chain_is_asked_for_again(
     assert Web.asked.count("/ada.json") == 2
 
 
+def test_documents_that_a_query_tells_apart_are_named_with_it(
+    run: Callable[..., Dataset], serve: Callable[..., AbstractContextManager[str]]
+) -> None:
+    class ByQuery(Web):
+        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            number = int(self.path.partition("i=")[2].partition("&")[0])
+            if number == 3:
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.end_headers()
+            typed = [attempt("hi", 10 * number + step) for step in (1, 2)]
+            following = f"user?i={number + 1}&token=sesame"
+            one = {"user_label": f"user{number}", "user_data": typed, "next": following}
+            self.wfile.write(json.dumps(one).encode())
+
+    with serve(ByQuery) as url:
+        for _ in range(2):
+            dataset = run(f"{url}/user?i=1&token=sesame")
+            assert dataset.error_message == (
+                f"There is no document at {url}/user?i=3&token=… (HTTP 404). "
+                f"{url}/user?i=2&token=… names it as its next."
+            )
+
+
 def test_a_single_document_that_names_nothing_good_is_read_again(
     web: tuple[Path, str], run: Callable[..., Dataset], store: Store
 ) -> None:
