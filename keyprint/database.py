@@ -8,10 +8,17 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
+
+from keyprint.errors import FailedPrecondition
 
 
 def open_database(url: str, migrations: Path) -> Engine:
-    """Opens the database at the SQLAlchemy `url` and runs the Alembic scripts of `migrations` that it lacks."""
+    """Opens the database at the SQLAlchemy `url` and runs the Alembic scripts of `migrations` that it lacks.
+
+    Raises:
+        FailedPrecondition: it cannot be opened.
+    """
     # An error's text would hold the values of its statement, and a URL among them may hold credentials.
     # A server may have been started again since a connection was last used; asking first costs one round trip.
     engine = create_engine(url, hide_parameters=True, pool_pre_ping=make_url(url).get_backend_name() != "sqlite")
@@ -19,9 +26,16 @@ def open_database(url: str, migrations: Path) -> Engine:
         event.listen(engine, "connect", _careful)
     config = Config()
     config.set_main_option("script_location", str(migrations))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except OperationalError as error:
+        place = engine.url.host or engine.url.database
+        raise FailedPrecondition(
+            "DATABASE_UNREACHABLE",
+            f"The {engine.dialect.name} database at {place} cannot be opened: {str(error.orig).splitlines()[0]}.",
+        ) from None
     return engine
 
 

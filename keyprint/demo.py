@@ -24,6 +24,7 @@ from keyprint.cli.comparison import print_comparison
 from keyprint.client import InferenceClient, IngestClient, TrainingClient
 from keyprint.errors import FailedPrecondition, KeyprintError
 from keyprint.localsettings import read
+from keyprint.onlyone import only_one
 from keyprint.v1 import ingest_pb2, training_pb2
 
 LEARNERS: dict[str, dict[str, float]] = {"adaboost": {}, "lstm": {"epochs": 20}}
@@ -56,7 +57,7 @@ def run(home: Path, users: int, attempts: int) -> None:
         addresses[part] = address if address.is_free() else free_address(others)
     nets = ",".join(filter(None, [os.environ.get("KEYPRINT_INGEST_ALLOW_NETS"), "127.0.0.0/8"]))
     environment = {**os.environ, "KEYPRINT_INGEST_ALLOW_NETS": nets}
-    with processes.only_one(home):
+    with only_one(home, "`keyprint up` or `keyprint demo`"):
         tree = processes.Tree(addresses, root, home, local.grace, environment)
         with tree:
             try:

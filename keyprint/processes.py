@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import http.client
 import os
 import signal
@@ -11,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,27 +42,6 @@ def checkout(root: Path | None = None) -> Path:
             f"{missing[0].relative_to(root)}. Clone the repository, run `make setup` and use its .venv/bin/keyprint.",
         )
     return root
-
-
-@contextlib.contextmanager
-def only_one(home: Path) -> Iterator[None]:
-    """Keeps a second tree from the same state while the first one runs.
-
-    Raises:
-        FailedPrecondition: there is one already.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "up.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FailedPrecondition(
-                "ALREADY_RUNNING",
-                f"Another `keyprint up` or `keyprint demo` uses {home}; "
-                "stop it, or set KEYPRINT_HOME to another directory.",
-                "KEYPRINT_HOME",
-            ) from None
-        yield
 
 
 class Tree:

@@ -180,7 +180,12 @@ class Server:
     """A gRPC server with health and reflection, which stops gracefully on SIGTERM and SIGINT."""
 
     def __init__(
-        self, listen: str, *protos: FileDescriptor, waiting: int = WAITING_CALLS, probes: Iterable[str] = ()
+        self,
+        listen: str,
+        *protos: FileDescriptor,
+        waiting: int = WAITING_CALLS,
+        probes: Iterable[str] = (),
+        shares_port: bool = False,
     ) -> None:
         """Prepares a server; add servicers to `grpc_server`, then call `run`.
 
@@ -189,6 +194,7 @@ class Server:
             protos: whose services it offers, for health and reflection.
             waiting: calls that may wait for a thread; beyond them callers are told to try again.
             probes: methods, as "/package.Service/Method", that are answered even then, as those of health are.
+            shares_port: whether other processes may listen on the same port, each of which then gets some of the calls.
 
         Raises:
             FailedPrecondition: it cannot listen there.
@@ -198,7 +204,8 @@ class Server:
         self._admission = Admission(self.calls, self.streams, probes)
         guard = ErrorInterceptor()
         self._unsent = guard.unsent
-        self.grpc_server = grpc.server(self.calls, interceptors=[self._admission, guard], options=[*OPTIONS, *_PENDING])
+        options = [*OPTIONS, *_PENDING, ("grpc.so_reuseport", int(shares_port))]
+        self.grpc_server = grpc.server(self.calls, interceptors=[self._admission, guard], options=options)
         self._stopping = threading.Event()
         self._health = _Health(self._stopping)
         self._services = [service.full_name for proto in protos for service in proto.services_by_name.values()]

@@ -68,6 +68,12 @@ def _database(url: str) -> str:
     return url
 
 
+def _named(directory: object) -> object:
+    if directory == "":
+        raise ValueError("it must name a directory")
+    return directory
+
+
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 Networks = Annotated[list[Annotated[str, AfterValidator(_network)]], NoDecode, BeforeValidator(_split_commas)]
 HostAndPort = Annotated[str, AfterValidator(_address)]
@@ -82,7 +88,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KEYPRINT_", frozen=True, allow_inf_nan=False)
 
-    home: Path = Field(Path("var"), description="Directory that holds all state of this machine.")
+    home: Annotated[Path, BeforeValidator(_named)] = Field(
+        Path("var"), description="Directory that holds all state of this machine."
+    )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     ingest_address: HostAndPort = Field("127.0.0.1:50051", description="Where the ingest service is found.")
     training_address: HostAndPort = Field("127.0.0.1:50052", description="Where the training service is found.")

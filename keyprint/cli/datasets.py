@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from itertools import islice
@@ -23,6 +24,8 @@ from keyprint.v1 import ingest_pb2
 app = typer.Typer(no_args_is_help=True, help="Import typing data and look at it.")
 
 Id = Annotated[str, typer.Argument(help="Dataset id.")]
+
+_URL = re.compile("[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 
 _FIRST_USERS = 20
 """Users shown of a dataset that was made."""
@@ -65,14 +68,17 @@ def create(
 def _begin(
     client: IngestClient, sources: list[str], phrase: str, min_attempts: int, refresh: bool, base: str
 ) -> ingest_pb2.Dataset:
-    if len(sources) == 1 and not _is_file(Path(sources[0])) and not base:
+    if any(map(_URL.match, sources)):
+        # A URL is not repeated: it may hold credentials.
+        if len(sources) > 1 or base:
+            raise InvalidArgument(
+                "SOURCES_INVALID", "A URL is imported alone, without --base; give one URL, or files only.", "sources"
+            )
         return client.create_dataset(sources[0], phrase, min_attempts, refresh)
     files = [Path(source) for source in sources]
     for path in files:
         if not _is_file(path) or not os.access(path, os.R_OK):
-            raise NotFound(
-                "FILE_NOT_FOUND", f"{_shown(path)} is no file to read; give one URL, or files only.", "sources"
-            )
+            raise NotFound("FILE_NOT_FOUND", f"{_shown(path)} is neither a file to read nor a URL.", "sources")
     if refresh:
         raise InvalidArgument(
             "REFRESH_INVALID",

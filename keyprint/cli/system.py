@@ -20,10 +20,11 @@ def up() -> None:
 
     from keyprint import processes
     from keyprint.localsettings import read
+    from keyprint.onlyone import only_one
 
     root = processes.checkout()
     local = read()
-    with processes.only_one(local.home):
+    with only_one(local.home, "`keyprint up` or `keyprint demo`"):
         tree = processes.Tree(local.addresses, root, local.home, local.grace, os.environ)
         stopping = threading.Event()
 

@@ -47,6 +47,7 @@ class Keyprint:
             open_inference_grpc_pb2.DESCRIPTOR,
             waiting=self._settings.waiting_calls,
             probes=PROBES,
+            shares_port=True,
         )
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]  # BentoML types it in part

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
+from pathlib import Path
 
 from keyprint.database import workflows_url
+from keyprint.onlyone import only_one
 from keyprint.rpc import Server
 from keyprint.settings import IngestSettings, read, run
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
@@ -27,6 +29,13 @@ def main() -> None:
     # It tells of each retry with the whole URL, and a URL may hold credentials.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     home = settings.directory("ingest")
+    with only_one(home, "ingest service"):
+        _serve(settings, home)
+
+
+def _serve(settings: IngestSettings, home: Path) -> None:
+    # Before it touches what there is: where it cannot listen, nothing has changed.
+    server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR, waiting=settings.waiting_calls)
     catalogue = Catalogue(settings.ingest_database or f"sqlite:///{home / 'catalogue.db'}")
     store = Store(home, settings.ingest_cache_mib * 2**20)
     store.sweep(catalogue.in_use())
@@ -39,7 +48,6 @@ def main() -> None:
     # A crash between the catalogue and the queue leaves a dataset that nobody works on.
     for dataset in catalogue.under_way():
         queue.resume(dataset.id, dataset.runs)
-    server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR, waiting=settings.waiting_calls)
     servicer = IngestServicer(catalogue, store, Datasets(catalogue, store, uploads, queue), server.watches)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
     # Imports make objects by the million that live for a moment; the collector is to look through these alone, and

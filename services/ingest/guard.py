@@ -14,6 +14,26 @@ from keyprint.errors import InvalidArgument
 
 SETTING = "KEYPRINT_INGEST_ALLOW_NETS"
 
+_SPECIAL = tuple(
+    map(
+        ip_network,
+        (
+            # IANA's special-purpose registries, as far as what Python 3.11 knows of them lacks it.
+            "192.0.0.0/24",
+            "192.88.99.0/24",
+            "2001::/23",
+            "3fff::/20",
+            "5f00::/16",
+            # Public by its number, and at every machine of Azure the host that it runs on.
+            "168.63.129.16/32",
+        ),
+    )
+)
+"""Networks that are nobody's on the internet."""
+
+_ISATAP = (0x00005EFE, 0x02005EFE)
+"""Upper half of the interface's part of an IPv6 address whose lower half is an IPv4 address (RFC 5214)."""
+
 
 class Guard:
     """Says which addresses may be connected to."""
@@ -31,7 +51,7 @@ class Guard:
         found = ip_address(address.partition("%")[0])
         if isinstance(found, IPv6Address):
             # An IPv4 address inside is the one that is reached.
-            found = found.ipv4_mapped or found.sixtofour or found
+            found = found.ipv4_mapped or found.sixtofour or _isatap(found) or found
         return _is_public(found) or any(found in net for net in self._nets)
 
     def resolve(self, host: str, port: int) -> list[str]:
@@ -55,4 +75,10 @@ class Guard:
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
     # Reserved ranges of IPv6 hold those that lead to IPv4 addresses inside.
     inside = isinstance(address, IPv6Address) and (address.is_site_local or address.is_reserved)
-    return address.is_global and not address.is_multicast and not inside
+    special = any(address in net for net in _SPECIAL)
+    return address.is_global and not address.is_multicast and not inside and not special
+
+
+def _isatap(address: IPv6Address) -> IPv4Address | None:
+    number = int(address)
+    return IPv4Address(number & 0xFFFFFFFF) if number >> 32 & 0xFFFFFFFF in _ISATAP else None

@@ -6,9 +6,11 @@ import logging
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 from keyprint.channel import channel
 from keyprint.database import workflows_url
+from keyprint.onlyone import only_one
 from keyprint.rpc import Server
 from keyprint.settings import TrainingSettings, read, run
 from keyprint.v1 import ingest_pb2_grpc, training_pb2, training_pb2_grpc
@@ -20,6 +22,13 @@ def main() -> None:
     settings = read(TrainingSettings)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     home = settings.directory("training")
+    with only_one(home, "training service"):
+        _serve(settings, home)
+
+
+def _serve(settings: TrainingSettings, home: Path) -> None:
+    # Before it touches what there is: where it cannot listen, nothing has changed.
+    server = Server(settings.training_listen, training_pb2.DESCRIPTOR, waiting=settings.waiting_calls)
     # What libraries put aside lies here too, where the next start sweeps it away after a crash.
     temporary = home / "temporary"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -50,7 +59,6 @@ def main() -> None:
     # A crash between the tables and the queue leaves a job that nobody works on.
     for job in jobs.under_way():
         queue.resume(job.id)
-    server = Server(settings.training_listen, training_pb2.DESCRIPTOR, waiting=settings.waiting_calls)
     with channel(settings.ingest_address) as ingest:
         datasets = Ingest(ingest_pb2_grpc.IngestServiceStub(ingest))
         intake = Intake(jobs, datasets, queue)

@@ -377,8 +377,16 @@ def test_a_file_that_is_not_there_is_named(services: Services, keyprint: Run, tm
     there.write_text("{}")
     result = keyprint("datasets", "create", str(there), str(tmp_path / "b.json"))
     assert result.status == 1
-    assert "b.json is no file" in result.err
+    assert "b.json is neither a file to read nor a URL" in result.err
     assert "[FILE_NOT_FOUND, sources]" in result.err
+
+
+@pytest.mark.parametrize("others", [["http://example.org/a.json"], ["--base", "ds_1"]])
+def test_a_url_beside_others_is_refused_and_not_repeated(services: Services, keyprint: Run, others: list[str]) -> None:
+    result = keyprint("datasets", "create", "http://ann:sesame@example.org/b.json?key=sesame", *others)
+    assert result.status == 1
+    assert "[SOURCES_INVALID, sources]" in result.err
+    assert "sesame" not in result.err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from keyprint.database import open_database
+from keyprint.errors import FailedPrecondition
 
 MIGRATIONS = Path(__file__).parents[2] / "services" / "ingest" / "migrations"
 
@@ -19,3 +20,21 @@ def test_an_error_does_not_tell_the_values_of_its_statement(tmp_path: Path) -> N
         connection.execute(text("insert into datasets (url) values (:url)"), {"url": "http://ann:sesame@example.org/"})
     engine.dispose()
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (
+            "postgresql+psycopg://ann:sesame@127.0.0.1:1/keyprint",
+            "The postgresql database at 127.0.0.1 cannot be opened",
+        ),
+        ("sqlite:////nowhere/catalogue.db", "The sqlite database at /nowhere/catalogue.db cannot be opened"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_told_in_one_sentence(url: str, told: str) -> None:
+    with pytest.raises(FailedPrecondition, match=told) as refused:
+        open_database(url, MIGRATIONS)
+    assert refused.value.reason == "DATABASE_UNREACHABLE"
+    assert "sesame" not in refused.value.message
+    assert "\n" not in refused.value.message

@@ -212,14 +212,6 @@ def test_the_log_of_the_run_before_is_kept(tree: Make, tmp_path: Path) -> None:
     assert (tmp_path / "home" / "logs" / "ingest.log.1").exists()
 
 
-def test_one_home_serves_one_tree_at_a_time(tmp_path: Path) -> None:
-    with processes.only_one(tmp_path), pytest.raises(FailedPrecondition) as refused, processes.only_one(tmp_path):
-        pass
-    assert refused.value.reason == "ALREADY_RUNNING"
-    with processes.only_one(tmp_path):
-        pass
-
-
 def test_an_installed_package_says_that_it_is_no_checkout(tmp_path: Path) -> None:
     with pytest.raises(FailedPrecondition, match=r"it has no services/ingest") as refused:
         processes.checkout(tmp_path)

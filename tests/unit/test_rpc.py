@@ -185,3 +185,11 @@ def test_every_error_has_a_status_on_both_surfaces(kind: type[errors.KeyprintErr
     status = errors.status_of(kind("REASON", "A sentence."))
     assert status.http.value >= 400
     assert status.grpc is not grpc.StatusCode.OK
+
+
+def test_a_port_is_one_servers_unless_it_is_shared() -> None:
+    first = rpc.Server("127.0.0.1:0")
+    with pytest.raises(errors.FailedPrecondition, match="which is taken"):
+        rpc.Server(f"127.0.0.1:{first.port}")
+    shared = rpc.Server("127.0.0.1:0", shares_port=True)
+    assert rpc.Server(f"127.0.0.1:{shared.port}", shares_port=True).port == shared.port

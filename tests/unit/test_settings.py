@@ -26,6 +26,7 @@ def test_an_address_with_a_prefix_is_the_network_that_it_lies_in(monkeypatch: py
 WRONG = [
     (IngestSettings, "INGEST_ALLOW_NETS", "nonsense", "'nonsense'; it must be networks in CIDR form"),
     (IngestSettings, "INGEST_ALLOW_NETS", "10.0.0.0/8,10.0.0.0/99", "'10.0.0.0/99'; it must be networks in CIDR form"),
+    (IngestSettings, "HOME", "", "''; it must name a directory"),
     (IngestSettings, "INGEST_LISTEN", "nowhere", "'nowhere'; it must be host:port"),
     (IngestSettings, "INGEST_RETRIES", "99", "'99'; it must be less than or equal to 10"),
     (IngestSettings, "INGEST_READ_SECONDS", "1e300", "'1e300'; it must be less than or equal to 86400"),

@@ -97,15 +97,22 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         "::7f00:1",
         "::ffff:0:7f00:1",
         "fec0::1",
+        "192.0.0.192",
+        "192.88.99.1",
+        "168.63.129.16",
+        "3fff::1",
+        "5f00::1",
+        "2001:1::1",
+        "2001:470::5efe:10.0.0.1",
     ],
 )
 def test_addresses_that_are_not_public_are_not_allowed(address: str) -> None:
     assert not Guard([]).allows(address)
 
 
-def test_public_addresses_are_allowed() -> None:
-    assert Guard([]).allows("1.1.1.1")
-    assert Guard([]).allows("2606:4700:4700::1111")
+@pytest.mark.parametrize("address", ["1.1.1.1", "192.0.1.1", "2606:4700:4700::1111", "2001:470::200:5efe:8.8.8.8"])
+def test_public_addresses_are_allowed(address: str) -> None:
+    assert Guard([]).allows(address)
 
 
 @pytest.mark.usefixtures("names")
