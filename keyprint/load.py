@@ -16,13 +16,15 @@ class Count:
     """How many there are of something, no more than there may be, for whoever waits until there are none."""
 
     def __init__(self, most: float = math.inf) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._none = threading.Condition(self._lock)
+        self._awaited = 0
         self._value = 0
         self._most = most
 
     def up(self) -> bool:
         """One more, if there may be."""
-        with self._changed:
+        with self._lock:
             if self._value >= self._most:
                 return False
             self._value += 1
@@ -30,20 +32,24 @@ class Count:
 
     def down(self) -> None:
         """One less."""
-        with self._changed:
+        with self._lock:
             self._value -= 1
-            if not self._value:
-                self._changed.notify_all()
+            if self._awaited and not self._value:
+                self._none.notify_all()
 
     def close(self) -> None:
         """From now on there may be no more."""
-        with self._changed:
+        with self._lock:
             self._most = 0
 
     def wait(self, seconds: float) -> bool:
         """Waits until there are none, `seconds` at most; whether it came to that."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._value, max(0.0, seconds))
+        with self._lock:
+            self._awaited += 1
+            try:
+                return self._none.wait_for(lambda: not self._value, max(0.0, seconds))
+            finally:
+                self._awaited -= 1
 
 
 class Load(futures.ThreadPoolExecutor):
