@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
+
+import pyarrow as pa
 
 from keyprint import checks
 from keyprint.errors import Cancelled, FailedPrecondition, InvalidArgument, KeyprintError, NotFound
@@ -135,6 +137,24 @@ class Datasets:
                 "DATASET_NOT_READY", f"The dataset is {found.state}; it must be READY or INCOMPLETE.", field
             )
         return found
+
+    @contextmanager
+    def reading(self, dataset: Dataset) -> Iterator[None]:
+        """While the files of a dataset are read, another caller may delete it, or have its import go on.
+
+        Raises:
+            NotFound: it was deleted meanwhile.
+            FailedPrecondition: it is being imported again.
+        """
+        try:
+            yield
+        except (OSError, pa.ArrowInvalid):
+            try:
+                self.readable(dataset.id)
+            except NotFound as error:
+                what = f"The dataset {dataset.id!r} was deleted while it was read."
+                raise NotFound(error.reason, what, error.field) from None
+            raise
 
     def trainable(self, dataset: str) -> Dataset:
         """A dataset that says who typed.

@@ -93,7 +93,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.ListRecordsResponse:
         size, first = checks.page_size(request.page_size), checks.page_token(request.page_token) or 0
         dataset = self._datasets.readable(request.dataset)
-        records = [record_message(one) for one in read_records(self._store, dataset, first, size)]
+        with self._datasets.reading(dataset):
+            records = [record_message(one) for one in read_records(self._store, dataset, first, size)]
         answer = ingest_pb2.ListRecordsResponse(records=records)
         if first + size < sum(document.keystrokes for document in dataset.documents):
             answer.next_page_token = str(first + size)
@@ -105,14 +106,16 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         trainable = request.selection == ingest_pb2.ReadAttemptsRequest.SELECTION_TRAINABLE
         find = self._datasets.trainable if trainable else self._datasets.readable
         dataset = find(request.dataset)
-        for batch in self._store.read(dataset.id, parts_of(dataset.documents), trainable):
-            yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
+        with self._datasets.reading(dataset):
+            for batch in self._store.read(dataset.id, parts_of(dataset.documents), trainable):
+                yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
 
     def SummarizeDataset(  # noqa: N802
         self, request: ingest_pb2.SummarizeDatasetRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.DatasetSummary:
         dataset = self._datasets.readable(request.dataset)
-        return summary_message(dataset, summarize(self._store, dataset, request.user))
+        with self._datasets.reading(dataset):
+            return summary_message(dataset, summarize(self._store, dataset, request.user))
 
     def _look(self, dataset: str) -> ingest_pb2.Dataset:
         return dataset_message(self._catalogue.get(dataset))

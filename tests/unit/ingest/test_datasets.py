@@ -8,16 +8,22 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import cast
 
+import grpc
+import pyarrow as pa
 import pytest
 
 from keyprint.errors import Cancelled, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
+from keyprint.rpc import Watches
+from keyprint.v1 import ingest_pb2
 from services.ingest.catalogue import Catalogue
 from services.ingest.datasets import Datasets, End, Header, Piece
 from services.ingest.importer import ImportLimits
 from services.ingest.messages import dataset_message
+from services.ingest.servicer import IngestServicer
 from services.ingest.store import Store
-from services.ingest.tables import CANCELLED, CANCELLING, IMPORTING, INCOMPLETE
+from services.ingest.tables import CANCELLED, CANCELLING, IMPORTING, INCOMPLETE, Dataset
 from services.ingest.upload import Uploads
 from tests.unit.ingest.sources import Web, document, importer_of
 
@@ -60,6 +66,53 @@ def test_callers_at_once_share_one_import(datasets: Datasets, line: Line) -> Non
     assert first.id == second.id
     # The queue takes the same run once.
     assert set(line.put_in) == {(first.id, 1)}
+
+
+def test_a_dataset_that_is_deleted_while_it_is_read_is_not_found(
+    datasets: Datasets,
+    catalogue: Catalogue,
+    store: Store,
+    run: Callable[..., Dataset],
+    web: tuple[Path, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.ingest.part.MOST_KEYSTROKES", 1)
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", None, 30, 40)
+    read_part = store.read_part
+    servicer = IngestServicer(catalogue, store, datasets, cast(Watches, None))
+    context = cast(grpc.ServicerContext, None)
+
+    def deleted(dataset: str, part: int, columns: list[str] | None = None) -> pa.Table:
+        if part:
+            datasets.delete(dataset)
+        return read_part(dataset, part, columns)
+
+    reads: list[Callable[[str], object]] = [
+        lambda dataset: list(servicer.ReadAttempts(ingest_pb2.ReadAttemptsRequest(dataset=dataset), context)),
+        lambda dataset: servicer.SummarizeDataset(ingest_pb2.SummarizeDatasetRequest(dataset=dataset), context),
+        lambda dataset: servicer.ListRecords(ingest_pb2.ListRecordsRequest(dataset=dataset), context),
+    ]
+    for read in reads:
+        dataset = run(url + "ada.json")
+        assert len({row.part for row in dataset.documents}) == 2
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "read_part", deleted)
+            with pytest.raises(NotFound, match="was deleted while it was read") as caught:
+                read(dataset.id)
+        assert (caught.value.reason, caught.value.field) == ("DATASET_NOT_FOUND", "dataset")
+
+
+def test_a_part_that_is_missing_from_a_dataset_that_is_there_is_our_fault(
+    datasets: Datasets, store: Store, run: Callable[..., Dataset], web: tuple[Path, str]
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    dataset = run(url + "ada.json")
+    store.delete(dataset.id)
+    with pytest.raises(FileNotFoundError), datasets.reading(dataset):
+        store.read_part(dataset.id, 0)
 
 
 def test_an_import_that_did_not_reach_the_queue_gets_there_when_it_is_asked_for_again(
