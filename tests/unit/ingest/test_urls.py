@@ -70,7 +70,8 @@ def test_a_query_that_holds_no_secret_is_shown(query: str) -> None:
         "token=sesame", "TOKEN=sesame", "api_key=sesame", "apikey=sesame", "sig=sesame", "Signature=sesame",
         "pw=sesame", "password=sesame", "X-Amz-Signature=sesame", "X-Goog-Credential=sesame", "code=sesame",
         "sas=sesame", "access=sesame", "auth=sesame", "to%6ben=sesame", "i=3&token=sesame", "i=3;token=sesame",
-        "sesame", "id=sesame0123456789", "id=sesameaaaaaaaaaaaaaaaaaa", "mail=sesame@example.org", "u=http%3A%2F%2Fa%3Asesame@b",
+        "sesame", "id=sesame0123456789", "id=sesameaaaaaaaaaaaaaaaaaa", "mail=sesame@example.org",
+        "u=http%3A%2F%2Fa%3Asesame@b",
         "a=" + "sesame " * 5, "sesame0123456789=1", "%73esame", "x=%22sesame", "key[]=sesame", "=sesame",
     ],
 )  # fmt: skip
