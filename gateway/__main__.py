@@ -8,6 +8,7 @@ import signal
 import uvicorn
 
 from gateway.app import create_app
+from gateway.protocol import timely
 from keyprint.addresses import Address, setting_of
 from keyprint.settings import GatewaySettings, read, run
 
@@ -23,6 +24,7 @@ def main() -> None:
         create_app(settings),
         host=address.host,
         port=address.port,
+        http=timely(settings.gateway_read_seconds),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -16,6 +16,7 @@ from gateway.api.parts import PROBLEM
 from gateway.guard import Guard, allowed_hosts
 from gateway.rpc import Services
 from gateway.schemas import schemas
+from keyprint.bodies import Bodies, BodyLimits
 from keyprint.problems import Problem
 from keyprint.settings import GatewaySettings
 
@@ -60,7 +61,16 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     pages.install(app)
     problems.install(app, pages.missing)
     app.add_middleware(Guard, hosts=allowed_hosts(settings.gateway_listen, settings.gateway_hosts))
+    # Around the guard, whose refusals come before a body's end too.
+    app.add_middleware(Bodies, limits=body_limits(settings), streamed=(datasets.UPLOAD_PATH,))
     return app
+
+
+def body_limits(settings: GatewaySettings) -> BodyLimits:
+    """What a request's body may be."""
+    return BodyLimits(
+        settings.gateway_body_mib * 2**20, settings.gateway_read_seconds, settings.gateway_body_kib_second * 2**10
+    )
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from keyprint.errors import InvalidArgument
+from keyprint.problems import of_validation
 
 if TYPE_CHECKING:
     # It is there for type checkers alone.
     from python_multipart.multipart import MultipartCallbacks
 
 FIELD_BYTES = 4096
-"""Longest value of a field that is no file."""
+"""Longest value of a field that is no file, and most that may stand before the first part or after the last."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a form may hold.
+
+    Attributes:
+        fields: names of the fields that are no files; each may be there once.
+        files: the name under which files are sent, however many.
+    """
+
+    fields: Collection[str]
+    files: str
 
 
 @dataclass(frozen=True)
@@ -33,19 +47,18 @@ class FilePiece:
     """The next bytes of a file.
 
     Attributes:
-        field: name of the field that it was sent under.
         number: of the file in the form, from 0.
         name: what the sender calls it.
         content: the bytes; none in the one piece of an empty file.
     """
 
-    field: str
     number: int
     name: str
     content: bytes
 
 
 Part = FormField | FilePiece
+Place = Literal["before", "within", "after"]
 
 
 class _Parts:
@@ -53,12 +66,14 @@ class _Parts:
 
     Attributes:
         found: what it has read since that was last emptied.
-        ended: whether the form's last boundary was there.
+        place: before, within or after the form, as its first and its last boundary tell.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, form: Form) -> None:
         self.found: list[Part] = []
-        self.ended = False
+        self.place: Place = "before"
+        self._form = form
+        self._met: set[str] = set()
         self._header, self._value = b"", b""
         self._disposition: dict[bytes, bytes] = {}
         self._field = ""
@@ -80,6 +95,7 @@ class _Parts:
         }
 
     def _begin(self) -> None:
+        self.place = "within"
         self._disposition, self._content = {}, bytearray()
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
@@ -98,9 +114,25 @@ class _Parts:
             raise _unreadable()
         self._field = _text(self._disposition[b"name"])
         self._file = _text(self._disposition[b"filename"]) if b"filename" in self._disposition else None
+        self._check()
         if self._file is not None:
             self._files += 1
             self._pieces = 0
+
+    def _check(self) -> None:
+        """Refuses a part by its name, before anything of it is kept."""
+        name = self._field
+        if name == self._form.files:
+            if self._file is None:
+                raise InvalidArgument("FIELD_INVALID", f"The field {name!r} must be a file, with a file name.", name)
+            return
+        if name not in self._form.fields:
+            raise of_validation([{"type": "extra_forbidden", "loc": ("body", name)}])
+        if self._file is not None:
+            raise InvalidArgument("FIELD_INVALID", f"The field {name!r} must be a text, with no file name.", name)
+        if name in self._met:
+            raise InvalidArgument("FIELD_REPEATED", f"The field {name!r} may be there only once.", name)
+        self._met.add(name)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
@@ -119,39 +151,46 @@ class _Parts:
             self._piece(b"")
 
     def _end(self) -> None:
-        self.ended = True
+        self.place = "after"
 
     def _piece(self, content: bytes) -> None:
         self._pieces += 1
-        self.found.append(FilePiece(self._field, self._files - 1, self._file or "", content))
+        self.found.append(FilePiece(self._files - 1, self._file or "", content))
 
 
-async def parts(content_type: str, body: AsyncIterator[bytes]) -> AsyncGenerator[Part, None]:
+async def parts(content_type: str, body: AsyncIterator[bytes], form: Form) -> AsyncGenerator[Part, None]:
     """The parts of a form in order; none of a body that is no such form.
 
     Args:
         content_type: the request's header, with the boundary.
         body: the request's body in chunks, as they arrive.
+        form: what it may hold.
 
     Raises:
-        InvalidArgument: it breaks off, or is not written as such a form is.
+        InvalidArgument: it breaks off, is not written as such a form is, or holds what it may not.
     """
     kind, options = parse_options_header(content_type)
     if kind.lower() != b"multipart/form-data":
         return
     if not options.get(b"boundary"):
         raise _unreadable()
-    reader = _Parts()
+    reader = _Parts(form)
+    outside = 0
     try:
         parser = MultipartParser(options[b"boundary"], reader.callbacks())
         async for chunk in body:
+            place = reader.place
             parser.write(chunk)
+            if place == reader.place != "within":
+                outside += len(chunk)
+                if outside > FIELD_BYTES:
+                    raise _unreadable()
             for part in reader.found:
                 yield part
             reader.found.clear()
     except FormParserError:
         raise _unreadable() from None
-    if not reader.ended:
+    if reader.place != "after":
         raise _unreadable()
 
 

@@ -45,6 +45,9 @@ def install(app: FastAPI, missing_page: Callable[[Request], Response]) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, KeyprintError):
+            # FastAPI makes this of whatever is raised while it reads a body.
+            return of_error(error.__cause__)
         if error.status_code == HTTPStatus.NOT_FOUND:
             if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/"):
                 return missing_page(request)

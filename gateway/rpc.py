@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
@@ -66,27 +66,28 @@ class Services:
             raise from_rpc_error(error) from error
 
     async def upload(
-        self, method: grpc.aio.StreamUnaryMultiCallable[Request, Answer], requests: AsyncIterator[Request]
+        self, method: grpc.aio.StreamUnaryMultiCallable[Request, Answer], requests: AsyncGenerator[Request, None]
     ) -> Answer:
-        """Sends all of `requests`; as slow as the client that uploads, so without a deadline.
+        """Sends `requests` until the service has enough; as slow as the client that uploads, so without a deadline.
 
         Raises:
             KeyprintError: what the service raised, or `requests` did.
         """
         call = method()
+        sending = asyncio.create_task(_send(call, requests))
+        ended = asyncio.create_task(call.code())
         try:
-            async for request in requests:
-                if call.done():
-                    # The service has ended it, and its answer says why.
-                    break
-                await call.write(request)
-            else:
-                await call.done_writing()
+            # The service may end it while the client sends nothing, and its answer says why.
+            await asyncio.wait((sending, ended), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
             return await call
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
         finally:
+            sending.cancel()
             call.cancel()
+            await asyncio.gather(sending, ended, return_exceptions=True)
 
     async def stream(
         self, method: grpc.aio.UnaryStreamMultiCallable[Request, Answer], request: Request
@@ -124,6 +125,15 @@ class Services:
         """Ends running calls and closes the channels."""
         for channel in self._channels.values():
             await channel.close()
+
+
+async def _send(call: grpc.aio.StreamUnaryCall[Request, Answer], requests: AsyncGenerator[Request, None]) -> None:
+    async with aclosing(requests):
+        async for request in requests:
+            if call.done():
+                return
+            await call.write(request)
+    await call.done_writing()
 
 
 async def begun(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:

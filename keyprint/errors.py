@@ -10,6 +10,7 @@
         Unavailable           a service does not answer; try again later
         Unimplemented         a service does not know the call, as one that is older than its caller
         DeadlineExceeded      the caller's time ran out
+        TooSlow               what is sent does not come in time
         Cancelled             the caller went away
         Internal              our fault
 
@@ -92,6 +93,10 @@ class DeadlineExceeded(KeyprintError):
     """The caller's time ran out."""
 
 
+class TooSlow(KeyprintError):
+    """What is sent does not come in time; gRPC tells it with the status of DeadlineExceeded."""
+
+
 class Cancelled(KeyprintError):
     """The caller went away."""
 
@@ -118,11 +123,12 @@ TABLE: dict[type[KeyprintError], Status] = {
     Unavailable: Status(grpc.StatusCode.UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
     Unimplemented: Status(grpc.StatusCode.UNIMPLEMENTED, HTTPStatus.NOT_IMPLEMENTED),
     DeadlineExceeded: Status(grpc.StatusCode.DEADLINE_EXCEEDED, HTTPStatus.GATEWAY_TIMEOUT),
+    TooSlow: Status(grpc.StatusCode.DEADLINE_EXCEEDED, HTTPStatus.REQUEST_TIMEOUT),
     Cancelled: Status(grpc.StatusCode.CANCELLED, HTTPStatus.SERVICE_UNAVAILABLE),
     Internal: Status(grpc.StatusCode.INTERNAL, HTTPStatus.INTERNAL_SERVER_ERROR),
 }
 
-_BY_CODE = {status.grpc: kind for kind, status in TABLE.items() if kind is not TooLarge}
+_BY_CODE = {status.grpc: kind for kind, status in TABLE.items() if kind not in (TooLarge, TooSlow)}
 
 _LARGER = re.compile(
     r"(CLIENT: Sent|SERVER: Received|SERVER: Sent|CLIENT: Received) message larger than max \((\d+) vs"
@@ -180,6 +186,8 @@ def from_rpc_error(error: grpc.RpcError) -> KeyprintError:
         for detail in status_pb2.Status.FromString(value).details:
             detail.Unpack(info) or detail.Unpack(retry)
         if info.reason:
+            # A caller whose own time ran out is told by gRPC; a service speaks of what is sent to it.
+            kind = TooSlow if kind is DeadlineExceeded else kind
             return kind(info.reason, message, info.metadata.get("field", ""), retry.retry_delay.ToNanoseconds() / 1e9)
     if larger := _LARGER.match(message):
         return _too_large(larger[1], int(larger[2]))
@@ -190,9 +198,11 @@ def from_rpc_error(error: grpc.RpcError) -> KeyprintError:
     return kind(code.name, message)
 
 
+def too_large(what: str, size: str, most: float, mend: str = "send") -> TooLarge:
+    """The refusal of a request or an answer of so many bytes, which may have `most`."""
+    return TooLarge("MESSAGE_TOO_LARGE", f"The {what} has {size} bytes and may have {most:,}; {mend} less at once.")
+
+
 def _too_large(seen: str, size: int) -> TooLarge:
     what, mend = ("request", "send") if seen in ("CLIENT: Sent", "SERVER: Received") else ("answer", "ask for")
-    return TooLarge(
-        "MESSAGE_TOO_LARGE",
-        f"The {what} has {size:,} bytes and may have {MESSAGE_BYTES:,}; {mend} less at once.",
-    )
+    return too_large(what, f"{size:,}", MESSAGE_BYTES, mend)

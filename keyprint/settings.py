@@ -213,6 +213,19 @@ class GatewaySettings(Settings):
         le=_DAY,
         description="Seconds that a service may take to answer; a model's first use takes longest.",
     )
+    gateway_body_mib: int = Field(
+        16, ge=1, le=1024, description="Largest body of a request that uploads no files, in MiB."
+    )
+    gateway_read_seconds: float = Field(
+        30.0, gt=0, le=_DAY, description="Longest wait for the next bytes of a request, in seconds."
+    )
+    gateway_body_kib_second: float = Field(
+        16.0,
+        gt=0,
+        le=2**20,
+        description="Least KiB a second of a request's body; it may fall behind by KEYPRINT_GATEWAY_READ_SECONDS of "
+        "waiting.",
+    )
 
 
 def read(kind: type[Part]) -> Part:

@@ -21,13 +21,16 @@ from gateway.api.parts import (
     answers,
     event_stream,
 )
-from gateway.multipart import FormField, Part, parts
-from keyprint.errors import Cancelled, DeadlineExceeded, InvalidArgument, KeyprintError
+from gateway.multipart import Form, FormField, Part, parts
+from keyprint.errors import Cancelled, InvalidArgument
 from keyprint.forms import Body, Text, UInt32
 from keyprint.problems import of_validation
 from keyprint.v1 import ingest_pb2
 
 router = APIRouter(tags=["datasets"])
+
+UPLOAD_PATH = "/v1/datasets:upload"
+"""Where files are sent on as they arrive."""
 
 User = Annotated[Text, Query(description="Label of a user to summarize too; empty for nobody.")]
 
@@ -66,6 +69,8 @@ class UploadForm(UploadFields):
     files: list[UploadFile] = Field(description="The documents, in order.")
 
 
+UPLOAD_FORM = Form(UploadFields.model_fields.keys(), "files")
+
 UPLOAD_BODY = {
     "requestBody": {
         "content": {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{UploadForm.__name__}"}}},
@@ -87,7 +92,7 @@ async def create_dataset(services: ServicesOf, body: DatasetRequest) -> Response
 
 
 @router.post(
-    "/v1/datasets:upload",
+    UPLOAD_PATH,
     status_code=202,
     responses=answers(ingest_pb2.Dataset, "Received.", 202),
     openapi_extra=UPLOAD_BODY,
@@ -95,17 +100,8 @@ async def create_dataset(services: ServicesOf, body: DatasetRequest) -> Response
 async def upload_dataset(services: ServicesOf, request: Request) -> Response:
     """Make a dataset of files, which are sent on as they arrive; phrase, min_attempts and base_dataset come first."""
     body = _whole(request.stream())
-    try:
-        messages = _messages(parts(request.headers.get("content-type", ""), body))
-        return _accepted(await services.upload(services.ingest.UploadDataset, messages))
-    except DeadlineExceeded:
-        # Who is too slow would send for hours before hearing it.
-        raise
-    except KeyprintError:
-        # To one who is still sending, an early answer looks like a broken connection.
-        async for _ in body:
-            pass
-        raise
+    messages = _messages(parts(request.headers.get("content-type", ""), body, UPLOAD_FORM))
+    return _accepted(await services.upload(services.ingest.UploadDataset, messages))
 
 
 async def _whole(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
@@ -128,8 +124,6 @@ async def _messages(form: AsyncIterator[Part]) -> AsyncGenerator[ingest_pb2.Uplo
                 )
             fields[part.name] = part.value
             continue
-        if part.field != "files":
-            raise of_validation([{"type": "extra_forbidden", "loc": ("body", part.field)}])
         if number < 0:
             yield _header(fields)
         if part.number != number:

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from keyprint.bodies import Bodies, BodyLimits
 from keyprint.errors import InvalidArgument, KeyprintError, internal, status_of
 from keyprint.forms import Body, IdentifyBody, VerifyBody, results
 from keyprint.jsonform import to_dict
@@ -42,6 +44,7 @@ def create_app() -> Starlette:
             Route("/v1/models/{name}:identify", _endpoint(_identify), methods=["POST"]),
             Route("/v1/models/{name}:verify", _endpoint(_verify), methods=["POST"]),
         ],
+        middleware=[Middleware(Bodies, limits=BodyLimits())],
         exception_handlers={KeyprintError: _refused, HTTPException: _not_taken, Exception: _failed},
     )
 

@@ -79,7 +79,7 @@ class Datasets:
             InvalidArgument: the header or a document is missing or wrong.
             NotFound: there is no such base.
             FailedPrecondition: the base cannot be added to.
-            DeadlineExceeded: it takes too long.
+            TooSlow: it takes too long.
             Cancelled: it broke off.
         """
         with closing(self._uploads.in_time(sent, _size)) as parts:

@@ -12,12 +12,13 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from keyprint.errors import FailedPrecondition, InvalidArgument
+from keyprint.pace import Pace
 from services.ingest.catalogue import Catalogue, Link
 from services.ingest.fetch import FetchLimits
 from services.ingest.gunzip import unzipped
 from services.ingest.importer import ImportLimits
 from services.ingest.inbox import UPLOAD
-from services.ingest.intime import Pace, Sent, in_time
+from services.ingest.intime import Sent, in_time
 from services.ingest.parse import parse_document
 from services.ingest.store import Store
 from services.ingest.tables import Dataset
@@ -58,7 +59,7 @@ class Uploads:
         """What a caller sends, each of so many bytes, until that takes too long.
 
         Raises:
-            DeadlineExceeded: it does.
+            TooSlow: it does.
         """
         return in_time(sent, size, self._pace)
 

@@ -68,7 +68,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
                 pass
             raise errors.NotFound("DATASET_NOT_FOUND", sentence, "base_dataset")
         if first.header.phrase == "slow":
-            raise errors.DeadlineExceeded("LIMIT_EXCEEDED", "The upload is too slow.", "files")
+            raise errors.TooSlow("LIMIT_EXCEEDED", "The upload is too slow.", "files")
         *pieces, end = request_iterator
         if end.WhichOneof("part") != "end":
             raise errors.Cancelled("UPLOAD_BROKEN_OFF", "The upload broke off before its end.")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import csv
-import http.client
 import io
 import json
 import os
-import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -240,26 +237,6 @@ def test_an_upload_that_is_refused_early_is_heard_to_its_end_and_told_why(house:
     assert_problem(answer, 404, "DATASET_NOT_FOUND", "base_dataset")
 
 
-def test_who_sends_too_slowly_is_told_so_while_still_sending(house: House) -> None:
-    url = house.http.base_url
-    head = (
-        f"POST /v1/datasets:upload HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nContent-Length: 1000000\r\n"
-        "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
-        '--b\r\nContent-Disposition: form-data; name="phrase"\r\n\r\nslow\r\n'
-        '--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
-    )
-    with socket.create_connection((url.host, url.port or 80), timeout=20) as sending:
-        sending.sendall(head.encode())
-        for _ in range(200):
-            sending.sendall(b" ")
-            if select.select([sending], [], [], 0.1)[0]:
-                break
-        answer = http.client.HTTPResponse(sending)
-        answer.begin()
-        problem = json.load(answer)
-    assert (answer.status, problem["reason"], problem["field"]) == (504, "LIMIT_EXCEEDED", "files")
-
-
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 FILE = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n{}\r\n'
 LATE = b'--b\r\nContent-Disposition: form-data; name="phrase"\r\n\r\nhi\r\n'
@@ -274,6 +251,12 @@ LATE = b'--b\r\nContent-Disposition: form-data; name="phrase"\r\n\r\nhi\r\n'
         (FILE.replace(b"; name=", b"; nom=") + b"--b--\r\n", "BODY_INVALID", ""),
         (FILE + LATE + b"--b--\r\n", "FIELD_TOO_LATE", "phrase"),
         (FILE.replace(b'"files"', b'"file"') + b"--b--\r\n", "FIELD_UNKNOWN", "file"),
+        (FILE.replace(b'; filename="a"', b"") + b"--b--\r\n", "FIELD_INVALID", "files"),
+        (LATE.replace(b'"phrase"', b'"phrase"; filename="a"') + FILE + b"--b--\r\n", "FIELD_INVALID", "phrase"),
+        (LATE.replace(b'"phrase"', b'"f0"').replace(b"hi", b"h" * 5000), "FIELD_UNKNOWN", "f0"),
+        (LATE + LATE + FILE + b"--b--\r\n", "FIELD_REPEATED", "phrase"),
+        (b"\r\n" * 300_000, "BODY_INVALID", ""),
+        (FILE + b"--b--\r\n" + b" " * 500_000, "BODY_INVALID", ""),
         (LATE.replace(b'"phrase"', b'"min_attempts"') + FILE + b"--b--\r\n", "MIN_ATTEMPTS_INVALID", "min_attempts"),
         (LATE.replace(b"hi", b"h" * 5000) + FILE + b"--b--\r\n", "FIELD_TOO_LONG", "phrase"),
         (LATE + b"--b--\r\n", "FILES_MISSING", "files"),
@@ -283,6 +266,12 @@ def test_a_form_that_is_wrong_makes_no_dataset(house: House, body: bytes, reason
     before = len(house.ingest.datasets)
     assert_problem(house.http.post("/v1/datasets:upload", content=body, headers=FORM), 400, reason, field)
     assert len(house.ingest.datasets) == before
+
+
+def test_files_sent_as_text_are_told_from_a_field_that_is_not_known(house: House) -> None:
+    answer = house.http.post("/v1/datasets:upload", files={"files": (None, "{}")})
+    detail = assert_problem(answer, 400, "FIELD_INVALID", "files")
+    assert detail == "The field 'files' must be a file, with a file name."
 
 
 def test_an_upload_without_files_says_so(house: House) -> None:
@@ -652,7 +641,9 @@ def test_a_gateway_is_not_ready_while_a_service_stops() -> None:
 
 
 @contextmanager
-def gateway_process(part: str, server: rpc.Server) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+def gateway_process(
+    part: str, server: rpc.Server, **settings: str
+) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     """A gateway of its own in front of one service."""
     listen = free_address().listen
     environment = {
@@ -660,6 +651,7 @@ def gateway_process(part: str, server: rpc.Server) -> Iterator[tuple[httpx.Clien
         "KEYPRINT_GATEWAY_LISTEN": listen,
         f"KEYPRINT_{part}_ADDRESS": f"127.0.0.1:{server.port}",
         "KEYPRINT_GRACE_SECONDS": "5",
+        **{f"KEYPRINT_{name}": value for name, value in settings.items()},
     }
     process = subprocess.Popen([sys.executable, "-m", "gateway"], env=environment)
     try:

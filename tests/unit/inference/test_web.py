@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,30 @@ def test_many_attempts_are_answered_in_their_order_and_off_the_loop(
 )
 def test_what_is_wrong_is_a_problem(client: Client, path: str, content: bytes, problem: tuple[int, str, str]) -> None:
     assert told(client.post(f"/v1/models/{path}", content=content)) == problem
+
+
+SPACES = b" " * 2**20
+
+
+async def chunked(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield SPACES
+
+
+@pytest.mark.parametrize("told_before", [True, False])
+def test_a_body_over_the_limit_of_a_message_is_refused(client: Client, told_before: bool) -> None:
+    answer = client.post("/v1/models/ada:identify", content=SPACES * 17 if told_before else chunked(17))
+    assert told(answer) == (413, "MESSAGE_TOO_LARGE", "")
+    assert "may have 16,777,216; send less at once" in answer.json()["detail"]
+
+
+def test_a_body_that_comes_in_pieces_is_taken(client: Client) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        whole = json.dumps({"attempt": typed(200)}).encode()
+        for begin in range(0, len(whole), 100):
+            yield whole[begin : begin + 100]
+
+    assert client.post("/v1/models/ada:identify", content=pieces()).json()["decision"] == "IDENTIFIED"
 
 
 def test_another_method_is_refused_with_the_one_that_is_taken(client: Client) -> None:

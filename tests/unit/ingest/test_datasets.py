@@ -14,7 +14,7 @@ import grpc
 import pyarrow as pa
 import pytest
 
-from keyprint.errors import Cancelled, DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound
+from keyprint.errors import Cancelled, FailedPrecondition, InvalidArgument, NotFound, TooSlow
 from keyprint.rpc import Watches
 from keyprint.v1 import ingest_pb2
 from services.ingest.catalogue import Catalogue
@@ -273,7 +273,7 @@ def test_an_upload_that_stops_coming_is_given_up_and_leaves_nothing(
         yield from whole[:after]
         over.wait(20)
 
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(TooSlow) as caught:
         datasets.upload(sent())
     over.set()
     assert (caught.value.reason, caught.value.field) == ("LIMIT_EXCEEDED", "files")
@@ -292,7 +292,7 @@ def test_an_upload_that_drips_is_given_up_at_the_limit_of_an_import(catalogue: C
 
     limits = ImportLimits(seconds=0.2)
     datasets = Datasets(catalogue, store, Uploads(catalogue, store, 10_000, limits, 20.0), Line(print))
-    with pytest.raises(DeadlineExceeded, match=r"takes longer than 0\.2 seconds"):
+    with pytest.raises(TooSlow, match=r"takes longer than 0\.2 seconds"):
         datasets.upload(sent())
     over.set()
 
@@ -315,7 +315,7 @@ def test_an_upload_that_drips_is_given_up_however_fast_it_was_before(
         while not over.wait(0.05):
             yield Piece("a.json", b" ")
 
-    with pytest.raises(DeadlineExceeded, match=r"sends less than 1 KiB a second, and .* waits for 2 seconds at most"):
+    with pytest.raises(TooSlow, match=r"sends less than 1 KiB a second, and .* waits for 2 seconds at most"):
         slow(catalogue, store).upload(sent())
     over.set()
     assert catalogue.page(None, 10) == []
