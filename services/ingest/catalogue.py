@@ -13,10 +13,12 @@ from typing import NamedTuple
 from sqlalchemy import Select, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased, selectinload
+from sqlalchemy.sql.base import ExecutableOption
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from keyprint.database import open_database
 from keyprint.errors import FailedPrecondition, KeyprintError, NotFound
+from services.ingest import totals
 from services.ingest.tables import (
     CANCELLED,
     CANCELLING,
@@ -109,7 +111,7 @@ class Catalogue:
             # What failed has nothing that a new dataset could stand beside.
             if found and not (refresh and found.state not in (*UNDER_WAY, FAILED)):
                 self._restart(session, found, refresh, base, links)
-                return _load(session, found.id)
+                return _look(session, found.id)
             last = session.scalars(select(func.max(Dataset.generation)).where(*same)).one()
         made = Dataset(
             id=f"ds_{token_hex(6)}",
@@ -128,7 +130,7 @@ class Catalogue:
                 session.add(made)
                 session.flush()
                 _add_links(session, made.number, links)
-            return self.get(made.id)
+            return self.look(made.id)
         except IntegrityError:
             # Another caller was faster, and is importing it now.
             return self.open_import(url, source_url, phrase, min_attempts, refresh, base, links)
@@ -190,9 +192,10 @@ class Catalogue:
             return session.scalars(query).one()
 
     def add_documents(self, documents: Sequence[DocumentRow]) -> None:
-        """Adds documents whose part is on disk."""
+        """Adds documents of one dataset whose part is on disk."""
         with self._session() as session:
             session.add_all(documents)
+            totals.add(_locked(session, documents[0].dataset_number), documents)
 
     def drop_documents(self, dataset: Dataset, count: int) -> None:
         """Leaves a dataset the first `count` of its documents; their parts may still hold the others."""
@@ -207,6 +210,7 @@ class Catalogue:
         some = select(*columns).where(DocumentRow.dataset_number == source.number, DocumentRow.number < count)
         with self._session() as session:
             session.execute(insert(DocumentRow).from_select([column.name for column in table.columns], some))
+            _count_again(session, target)
 
     def mark(self, dataset: Dataset, duplicates: list[int], enrolled: list[bool]) -> None:
         """Notes of each document, in order, how many duplicates it holds and whether its user is enrolled."""
@@ -221,6 +225,7 @@ class Catalogue:
         ]
         with self._session() as session:
             session.execute(update(DocumentRow), marks)
+            _count_again(session, dataset)
 
     def ask_to_cancel(self, dataset: str) -> None:
         """Turns an import that is under way to CANCELLING; any other stays as it is."""
@@ -256,15 +261,25 @@ class Catalogue:
 
     # Datasets
 
-    def get(self, dataset: str) -> Dataset:
-        """A dataset with its documents.
+    def look(self, dataset: str) -> Dataset:
+        """A dataset without its documents.
 
         Raises:
             NotFound: there is none of that id.
         """
         with self._session() as session:
-            found = _load(session, dataset)
-            return _load(session, found.same_as) if found.same_as else found
+            found = _look(session, dataset)
+            return _look(session, found.same_as) if found.same_as else found
+
+    def get(self, dataset: str) -> Dataset:
+        """A dataset with its documents, which may be many.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        with self._session() as session:
+            found = _look(session, dataset)
+            return _load(session, found.same_as or found.id)
 
     def users(self, dataset: str, first: int, size: int) -> list[DocumentRow]:
         """Up to `size` documents of a dataset that say who typed, in order, from number `first` on.
@@ -282,9 +297,8 @@ class Catalogue:
             return list(session.scalars(some.where(Dataset.id == found).order_by(DocumentRow.number).limit(size)))
 
     def page(self, before: int | None, size: int) -> list[Dataset]:
-        """Up to `size` datasets with their documents, newest first, those numbered below `before`."""
+        """Up to `size` datasets without their documents, newest first, those numbered below `before`."""
         query = select(Dataset).where(Dataset.same_as.is_(None)).order_by(Dataset.number.desc()).limit(size)
-        query = query.options(selectinload(Dataset.documents))
         if before is not None:
             query = query.where(Dataset.number < before)
         with self._session() as session:
@@ -320,14 +334,14 @@ class Catalogue:
             FailedPrecondition: it is being imported.
         """
         # Its id may be that of a refresh that found nothing new.
-        found = self.get(dataset)
+        found = self.look(dataset)
         ended = delete(Dataset).where(Dataset.id == found.id, Dataset.state.not_in(UNDER_WAY)).returning(Dataset.id)
         with self._session() as session:
             if session.scalars(ended).first():
                 session.execute(delete(Dataset).where(Dataset.same_as == found.id))
                 return found
         # Another caller may have been faster.
-        self.get(found.id)
+        self.look(found.id)
         raise FailedPrecondition(
             "DATASET_NOT_READY", "The dataset is still being imported; cancel that first.", "dataset"
         )
@@ -358,7 +372,11 @@ class Catalogue:
 
 
 def _load(session: Session, dataset: str) -> Dataset:
-    query = select(Dataset).where(Dataset.id == dataset).options(selectinload(Dataset.documents))
+    return _look(session, dataset, selectinload(Dataset.documents))
+
+
+def _look(session: Session, dataset: str, *options: ExecutableOption) -> Dataset:
+    query = select(Dataset).where(Dataset.id == dataset).options(*options)
     found = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
     if found is None:
         raise _no_dataset(dataset)
@@ -371,7 +389,8 @@ def _no_dataset(dataset: str) -> NotFound:
 
 def _drop_documents(session: Session, dataset: Dataset, kept: int) -> None:
     beyond = DocumentRow.dataset_number == dataset.number, DocumentRow.number >= kept
-    session.execute(delete(DocumentRow).where(*beyond))
+    if session.execute(delete(DocumentRow).where(*beyond).returning(DocumentRow.number)).first():
+        _count_again(session, dataset)
 
 
 def _add_links(session: Session, dataset: int, links: Sequence[Link]) -> None:
@@ -400,3 +419,18 @@ def _ended(dataset: str, state: str, error: KeyprintError | None) -> ReturningUp
 def _empty(session: Session, dataset: Dataset) -> None:
     for table in (DocumentRow, Source):
         session.execute(delete(table).where(table.dataset_number == dataset.number))
+    totals.clear(_locked(session, dataset.number))
+
+
+def _count_again(session: Session, dataset: Dataset) -> None:
+    """Makes a dataset's totals what its documents come to."""
+    found = _locked(session, dataset.number)
+    totals.clear(found)
+    rows = select(DocumentRow).where(DocumentRow.dataset_number == dataset.number).order_by(DocumentRow.number)
+    totals.add(found, session.scalars(rows.execution_options(populate_existing=True)).all())
+
+
+def _locked(session: Session, number: int) -> Dataset:
+    """The row of a dataset, which nobody else changes until the transaction ends."""
+    query = select(Dataset).where(Dataset.number == number).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).one()

@@ -107,7 +107,7 @@ class Datasets:
             NotFound: there is none of that id.
         """
         self._catalogue.ask_to_cancel(dataset)
-        return self._catalogue.get(dataset)
+        return self._catalogue.look(dataset)
 
     def delete(self, dataset: str) -> None:
         """Deletes a dataset with all its files, and what was downloaded for it unless another is of the same source.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -37,33 +36,27 @@ def upload_part(message: ingest_pb2.UploadDatasetRequest) -> Part:
 
 def dataset_message(row: Dataset) -> ingest_pb2.Dataset:
     """A dataset with its totals."""
-    documents = row.documents
-    trainable = [one.usable_attempts for one in documents if one.enrolled]
-    invalid, warnings = Counter[str](), Counter[str]()
-    for one in documents:
-        invalid.update(one.invalid)
-        warnings.update(one.warnings)
     message = ingest_pb2.Dataset(
         id=row.id,
         state=ingest_pb2.Dataset.State.Value(f"STATE_{row.state}"),
         source_url=row.source_url,
         phrase=row.phrase,
         min_attempts=row.min_attempts,
-        documents=len(documents),
+        documents=row.document_count,
         attempts=row.attempts,
         valid_attempts=row.valid_attempts,
-        duplicate_attempts=sum(one.duplicate_attempts for one in documents),
-        invalid=invalid,
-        warnings=warnings,
-        users=len(documents) if row.labelled else 0,
-        enrolled_users=len(trainable),
-        fewest_trainable_attempts=min(trainable, default=0),
-        most_trainable_attempts=max(trainable, default=0),
+        duplicate_attempts=row.duplicate_attempts,
+        invalid=row.invalid,
+        warnings=row.warnings,
+        users=row.document_count if row.labelled else 0,
+        enrolled_users=row.enrolled_users,
+        fewest_trainable_attempts=row.fewest_trainable,
+        most_trainable_attempts=row.most_trainable,
         labelled=row.labelled,
         release_times=row.release_times,
         fingerprint=row.fingerprint,
         created_at=timestamp(row.created_at),
-        downloaded_kib=sum(one.downloaded_bytes for one in documents) // 1024,
+        downloaded_kib=row.downloaded_bytes // 1024,
         current_document=row.current_document,
     )
     if row.finished_at:

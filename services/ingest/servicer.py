@@ -49,7 +49,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def GetDataset(  # noqa: N802
         self, request: ingest_pb2.GetDatasetRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.Dataset:
-        return dataset_message(self._catalogue.get(request.dataset))
+        return dataset_message(self._catalogue.look(request.dataset))
 
     def ListDatasets(  # noqa: N802
         self, request: ingest_pb2.ListDatasetsRequest, context: grpc.ServicerContext
@@ -96,7 +96,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         with self._datasets.reading(dataset):
             records = [record_message(one) for one in read_records(self._store, dataset, first, size)]
         answer = ingest_pb2.ListRecordsResponse(records=records)
-        if first + size < sum(document.keystrokes for document in dataset.documents):
+        if first + size < dataset.keystrokes:
             answer.next_page_token = str(first + size)
         return answer
 
@@ -118,7 +118,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             return summary_message(dataset, summarize(self._store, dataset, request.user))
 
     def _look(self, dataset: str) -> ingest_pb2.Dataset:
-        return dataset_message(self._catalogue.get(dataset))
+        return dataset_message(self._catalogue.look(dataset))
 
 
 def _is_under_way(dataset: ingest_pb2.Dataset) -> bool:

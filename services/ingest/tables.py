@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 IMPORTING, READY, INCOMPLETE = "IMPORTING", "READY", "INCOMPLETE"
@@ -23,7 +23,8 @@ class Dataset(Base):
     A refresh makes the next `generation`; if that turned out to hold nothing new, `same_as` names the dataset that it
     stands for.  The first documents of a dataset may come from its `base`.  With `refresh`, servers are asked whether
     what the cache has of the source is still what they have.  `started_at` is when the work of this run began, however
-    often it was taken up again since.
+    often it was taken up again since.  What its documents come to changes in the transaction that changes them, so that
+    nobody has to read them all to show a dataset.
     """
 
     __tablename__ = "datasets"
@@ -49,29 +50,27 @@ class Dataset(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None] = mapped_column(default=None)
     finished_at: Mapped[datetime | None] = mapped_column(default=None)
+    document_count: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    keystrokes: Mapped[int] = mapped_column(BigInteger, default=0)
+    valid_attempts: Mapped[int] = mapped_column(default=0)
+    released_attempts: Mapped[int] = mapped_column(default=0)
+    duplicate_attempts: Mapped[int] = mapped_column(default=0)
+    downloaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    invalid: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
+    warnings: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
+    labelled: Mapped[bool] = mapped_column(default=False)
+    enrolled_users: Mapped[int] = mapped_column(default=0)
+    fewest_trainable: Mapped[int] = mapped_column(default=0)
+    most_trainable: Mapped[int] = mapped_column(default=0)
     documents: Mapped[list[DocumentRow]] = relationship(
         order_by="DocumentRow.number", cascade="all, delete-orphan", passive_deletes=True
     )
 
     @property
-    def labelled(self) -> bool:
-        """Whether its documents say who typed."""
-        return bool(self.documents) and self.documents[0].user is not None
-
-    @property
-    def attempts(self) -> int:
-        """Attempts, valid or not."""
-        return sum(one.attempts for one in self.documents)
-
-    @property
-    def valid_attempts(self) -> int:
-        """Attempts that read as the phrase."""
-        return sum(one.valid_attempts for one in self.documents)
-
-    @property
     def release_times(self) -> bool:
         """Whether most valid attempts have release times: a few lost ones do not make it one of presses only."""
-        return 2 * sum(one.released_attempts for one in self.documents) > self.valid_attempts
+        return 2 * self.released_attempts > self.valid_attempts
 
 
 class Source(Base):
@@ -112,8 +111,3 @@ class DocumentRow(Base):
     warnings: Mapped[dict[str, int]] = mapped_column(JSON)
     duplicate_attempts: Mapped[int] = mapped_column(default=0)
     enrolled: Mapped[bool] = mapped_column(default=False)
-
-    @property
-    def usable_attempts(self) -> int:
-        """Valid attempts that are no copies."""
-        return self.valid_attempts - self.duplicate_attempts

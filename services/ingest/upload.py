@@ -84,7 +84,7 @@ class Uploads:
             raise FailedPrecondition(
                 "OTHER_PHRASE", f"The base dataset has {base.phrase!r}, so what is added must have it too.", "phrase"
             )
-        before = len(base.documents) if base else 0
+        before = base.document_count if base else 0
         with self._store.inbox.receiving() as folder:
             kept = list(self._keep(self._documents(pieces, folder.parent), folder, before))
             if not kept:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import event
+
+from services.ingest import totals
 from services.ingest.catalogue import Catalogue
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer, ImportLimits
 from services.ingest.store import Store
+from services.ingest.tables import Dataset
 
 LIMITS = FetchLimits(retries=0, connect_seconds=2, read_seconds=2)
 
@@ -45,3 +51,35 @@ def document(folder: Path, user: str, following: str | None, *steps: int, text: 
     """Writes a document of a user with an attempt of each step."""
     listed: list[Any] = [attempt(text, step) for step in steps]
     (folder / f"{user}.json").write_text(json.dumps({"user_label": user, "user_data": listed, "next": following}))
+
+
+TOTALS = (
+    *totals.SUMS, "document_count", "invalid", "warnings", "labelled", "enrolled_users", "fewest_trainable",
+    "most_trainable",
+)  # fmt: skip
+
+
+def totals_of(dataset: Dataset) -> dict[str, Any]:
+    """What a dataset's row says that its documents come to."""
+    return {name: getattr(dataset, name) for name in TOTALS}
+
+
+def totals_of_documents(dataset: Dataset) -> dict[str, Any]:
+    """What they come to."""
+    fresh = Dataset()
+    totals.clear(fresh)
+    totals.add(fresh, dataset.documents)
+    return totals_of(fresh)
+
+
+@contextmanager
+def statements(catalogue: Catalogue) -> Iterator[list[str]]:
+    """Everything that is asked of a database meanwhile."""
+    asked: list[str] = []
+
+    def note(*words: Any) -> None:
+        asked.append(words[2])
+
+    event.listen(catalogue._engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(catalogue._engine, "before_cursor_execute", note)

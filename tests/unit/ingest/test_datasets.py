@@ -224,18 +224,18 @@ def test_an_import_that_is_started_during_a_deletion_goes_on(
     document(folder, "ada", "bob.json", 10, 20)
     dataset = datasets.create(url + "ada.json", "hi", 2, False)
     line.work()
-    get = catalogue.get
+    look = catalogue.look
 
-    def get_and_restart(wanted: str) -> object:
-        found = get(wanted)
+    def look_and_restart(wanted: str) -> object:
+        found = look(wanted)
         if found.state == INCOMPLETE:
             datasets.create(url + "ada.json", "hi", 2, False)
         return found
 
-    monkeypatch.setattr(catalogue, "get", get_and_restart)
+    monkeypatch.setattr(catalogue, "look", look_and_restart)
     with pytest.raises(FailedPrecondition):
         datasets.delete(dataset.id)
-    assert get(dataset.id).state == IMPORTING
+    assert look(dataset.id).state == IMPORTING
 
 
 def test_the_document_that_is_read_is_told_while_it_is(datasets: Datasets, catalogue: Catalogue) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session
 
 from services.ingest import download, importer, part
 from services.ingest.cache import Cache
@@ -28,7 +27,7 @@ from services.ingest.parse import Decoded, decode
 from services.ingest.records import read_records
 from services.ingest.store import Store, parts_of
 from services.ingest.tables import Dataset
-from tests.unit.ingest.sources import Web, attempt, document, importer_of
+from tests.unit.ingest.sources import Web, attempt, document, importer_of, statements
 
 
 def test_a_chain_is_followed_to_its_end(web: tuple[Path, str], run: Callable[..., Dataset], store: Store) -> None:
@@ -425,15 +424,12 @@ def test_a_list_of_too_many_is_refused_before_anything_is_fetched(
     assert catalogue.links(dataset) == []
 
 
-def test_a_long_list_is_noted_in_few_statements(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_is_noted_in_few_statements(catalogue: Catalogue) -> None:
     dataset = catalogue.open_import("u", "u", "hi", 2)
     links = [Link(number, f"https://example.org/{number}") for number in range(5_000)]
-    executed = []
-    monkeypatch.setattr(Session, "execute", lambda *words: executed.append(words))
-    catalogue.replace_links(dataset, links)
-    assert len(executed) == 3
-    monkeypatch.undo()
-    catalogue.replace_links(dataset, links)
+    with statements(catalogue) as asked:
+        catalogue.replace_links(dataset, links)
+    assert len(asked) == 3
     assert catalogue.links(dataset) == links
 
 

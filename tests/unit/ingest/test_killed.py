@@ -20,7 +20,7 @@ from services.ingest.messages import dataset_message
 from services.ingest.store import Store, parts_of
 from services.ingest.tables import READABLE
 from services.ingest.upload import Uploads
-from tests.unit.ingest.sources import document, importer_of
+from tests.unit.ingest.sources import document, importer_of, totals_of, totals_of_documents
 
 STEPS = {
     Catalogue: [
@@ -93,6 +93,7 @@ class House:
         with self.open() as (catalogue, store):
             row = catalogue.get(dataset)
             seen = dataset_message(row)
+            assert totals_of(row) == totals_of_documents(row)
             for name in ("id", "created_at", "finished_at", "downloaded_kib"):
                 seen.ClearField(name)
             attempts: list[Any] = []
