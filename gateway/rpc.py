@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -128,12 +128,14 @@ class Services:
 
 
 async def _send(call: grpc.aio.StreamUnaryCall[Request, Answer], requests: AsyncGenerator[Request, None]) -> None:
-    async with aclosing(requests):
-        async for request in requests:
-            if call.done():
-                return
-            await call.write(request)
-    await call.done_writing()
+    # What cannot be written is INTERNAL to grpc.aio; how the call has ended tells why.
+    with suppress(grpc.RpcError):
+        async with aclosing(requests):
+            async for request in requests:
+                if call.done():
+                    return
+                await call.write(request)
+        await call.done_writing()
 
 
 async def begun(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
