@@ -32,6 +32,7 @@ from packaging.requirements import Requirement
 from inference import open_inference_grpc_pb2 as protocol
 from inference import open_inference_grpc_pb2_grpc as protocol_grpc
 from keyprint.addresses import Address, free_address
+from keyprint.channel import MESSAGE_BYTES
 from keyprint.client import IngestClient, TrainingClient
 from keyprint.errors import from_rpc_error
 from keyprint.forms import IdentifyBody
@@ -324,6 +325,7 @@ def test_what_is_odd_is_flagged_on_both_surfaces(served: Bento, keyprint_stack: 
     ("call", "body"),
     [
         ("packed:identify", b"{"),
+        pytest.param("packed:identify", b" " * (MESSAGE_BYTES + 1), id="a body that is too large"),
         ("packed:identify", {"attempts": [[], [1]]}),
         ("packed:identify", {"attempt": [], "rows": 1}),
         ("packed:identify", {"attempts": [], "explain": True}),
