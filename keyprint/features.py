@@ -26,6 +26,9 @@ Block = npt.NDArray[np.float64]
 SHORTEST_MS, LONGEST_MS = 0.1, 10_000.0
 """Latencies are clipped to this range: real recordings hold negative ones and pauses of hours."""
 
+LONGEST_HOLD_MS = 1_000.0
+"""No finger takes longer over a key, nor less than no time: such a release belongs to another press, and is unknown."""
+
 TYPICAL_HOLD_MS = 100.0
 """Stands in for the holds of an attempt without a single release."""
 
@@ -71,8 +74,8 @@ class FeatureSet:
 
         Args:
             aligned: the attempts.
-            release_times: whether to use hold and flight times; a release that is unknown is then taken to be the
-                attempt's median hold after its press.
+            release_times: whether to use hold and flight times; a release that is unknown, before its press or more
+                than `LONGEST_HOLD_MS` after it is then taken to be the attempt's median hold after its press.
         """
         found = self._channels(aligned, release_times)
         count, keys = aligned.pressed_at.shape
@@ -139,13 +142,14 @@ def _sum(values: Block | Codes) -> Block:
 
 
 def _holds(aligned: Aligned) -> Block:
-    known = aligned.released_at != UNKNOWN_TIME
     holds = (aligned.released_at - aligned.pressed_at) / 1e3
+    known = (aligned.released_at != UNKNOWN_TIME) & (holds > 0) & (holds <= LONGEST_HOLD_MS)
     if known.all():
         return holds
-    masked = np.ma.masked_array(holds, ~known)
-    usual = np.ma.median(masked, axis=1).filled(TYPICAL_HOLD_MS)  # type: ignore[no-untyped-call]
-    return np.where(known, holds, usual[:, None])
+    # numpy's masked median takes many times as long for one attempt.
+    ordered, count, rows = np.sort(np.where(known, holds, np.inf), axis=1), known.sum(axis=1), np.arange(len(holds))
+    usual = (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2]) / 2
+    return np.where(known, holds, np.where(count > 0, usual, TYPICAL_HOLD_MS)[:, None])
 
 
 def _timing(aligned: Aligned, release_times: bool) -> Channels:
@@ -221,7 +225,7 @@ FEATURE_SETS = {
     for one in (
         FeatureSet(
             "timing",
-            2,
+            3,
             "Log press-to-press latencies, their changes, sums over two and three keys and shares of the total, "
             "corrections with their places and cost; with release times also holds, flights and release-to-release "
             "times.",

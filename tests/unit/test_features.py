@@ -53,6 +53,14 @@ def test_a_missing_release_takes_the_median_hold_of_its_attempt() -> None:
     assert found["log_hold_1"] == pytest.approx(math.log(85))
 
 
+@pytest.mark.parametrize("released", [150_000, 200_000, 1_200_001], ids=["before its press", "at once", "too late"])
+def test_a_release_that_no_finger_makes_counts_as_missing(released: int) -> None:
+    pressed = [0, 200_000, 500_000]
+    missing = row(aligned_of(pressed, [90_000, UNKNOWN_TIME, 580_000]))
+    assert row(aligned_of(pressed, [90_000, released, 580_000])) == missing
+    assert row(aligned_of(pressed, [90_000, 1_200_000, 580_000])) != missing
+
+
 def test_an_attempt_without_any_release_takes_the_typical_hold() -> None:
     found = row(aligned_of([0, 200_000, 500_000], []))
     assert found["log_hold_1"] == pytest.approx(math.log(features.TYPICAL_HOLD_MS))
