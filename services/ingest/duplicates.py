@@ -2,41 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from keyprint.attempts import Flags
+from keyprint.attempts import MAX_KEYSTROKES, Flags
 
-COLUMNS = ["attempt_id", "reason"]
+Keys = npt.NDArray[np.uint64]
+
+COLUMNS = ["attempt_id", "reason", "pressed_at"]
 """What `duplicates` looks at."""
 
+LEAST_KEYSTROKES = 8
+"""Keystrokes from which on nobody presses them twice at the same moments by chance, be their clock one of 16 ms."""
 
-def duplicates(attempts: pa.Table, user: npt.NDArray[np.int64]) -> Flags:
+_FACTORS = np.random.default_rng(0).integers(2**63, 2**64, MAX_KEYSTROKES + 1, np.uint64)
+"""Of the presses by their number in an attempt: sums of what they are multiplied by differ where presses do."""
+
+
+def duplicates(parts: Iterable[pa.Table], user: npt.NDArray[np.int64]) -> Flags:
     """bool[n]: which of n attempts are valid and repeat another valid one.
 
     Args:
-        attempts: at least the `COLUMNS`.
+        parts: the attempts in order, at least their `COLUMNS`; one part at a time is in memory.
         user: int64[n], who typed each, by any number.
     """
-    valid = pc.equal(attempts["reason"], "")
-    rows = np.flatnonzero(valid.to_numpy())
+    valid, keys = [], []
+    for part in parts:
+        those = pc.equal(part["reason"], "")
+        valid.append(those.to_numpy())
+        keys.append(press_keys(part.filter(those)))
+    rows = np.flatnonzero(np.concatenate(valid))
     found = np.zeros(len(user), np.bool_)
-    found[rows] = find_duplicates(user[rows], attempts["attempt_id"].filter(valid).combine_chunks())
+    found[rows] = find_duplicates(user[rows], np.concatenate(keys))
     return found
 
 
-def find_duplicates(user: npt.NDArray[np.int64], ids: pa.Array) -> Flags:
-    """bool[n]: which attempts repeat another's timing exactly.
+def press_keys(attempts: pa.Table) -> Keys:
+    """uint64[n]: what names each attempt by the times of its presses from the first one on, in µs.
+
+    A copy without its releases, or with others, has the same.  An attempt that is short, whose presses another may
+    share by chance, is named by its id.
+    """
+    presses, ids = (attempts[name].combine_chunks() for name in ("pressed_at", "attempt_id"))
+    offsets = np.asarray(presses.offsets, np.int64)
+    lengths = np.diff(offsets)
+    starts = offsets[:-1] - offsets[0]
+    pressed_at = presses.flatten().to_numpy()
+    since = (pressed_at - np.repeat(pressed_at[starts], lengths)).astype(np.uint64)
+    place = np.arange(len(since)) - np.repeat(starts, lengths)
+    # Valid attempts have a keystroke at least, so that none of the sums is of nothing.
+    keys: Keys = np.add.reduceat(since * _FACTORS[place], starts) if len(starts) else np.zeros(0, np.uint64)
+    keys += _FACTORS[0] * lengths.astype(np.uint64)
+    beginnings = np.frombuffer(ids.buffers()[1], "<u8")[2 * ids.offset :: 2][: len(ids)]
+    return np.where(lengths < LEAST_KEYSTROKES, beginnings, keys)
+
+
+def find_duplicates(user: npt.NDArray[np.int64], ids: pa.Array | Keys) -> Flags:
+    """bool[n]: which attempts repeat another.
 
     Within one user the first of equal attempts is none; across users, where nobody can say whose it is, all are.
 
     Args:
         user: int64[n], who typed each attempt, by any number.
-        ids: their n attempt ids.
+        ids: n ids, which equal attempts share.
     """
-    same = ids.dictionary_encode().indices.to_numpy()
+    same = pa.array(ids).dictionary_encode().indices.to_numpy()
     counts = np.bincount(same)
     # Equal ones side by side, in their order.
     order = np.argsort(same, kind="stable")

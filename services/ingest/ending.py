@@ -6,7 +6,6 @@ from hashlib import sha256
 from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 
 from keyprint.errors import FailedPrecondition, KeyprintError
 from services.ingest.catalogue import Catalogue
@@ -56,11 +55,11 @@ class Ending:
         self._catalogue.end(dataset.id, INCOMPLETE if error else READY, fingerprint, error)
 
     def _mark(self, dataset: Dataset) -> None:
-        parts = [self._store.read_part(dataset.id, part, COLUMNS) for part in parts_of(dataset.documents)]
+        parts = (self._store.read_part(dataset.id, part, COLUMNS) for part in parts_of(dataset.documents))
         codes: dict[str | None, int] = {}
         users = np.array([codes.setdefault(row.user, len(codes)) for row in dataset.documents])
         of_each_attempt = np.repeat(users, [row.attempts for row in dataset.documents])
-        duplicate = duplicates(pa.concat_tables(parts), of_each_attempt)
+        duplicate = duplicates(parts, of_each_attempt)
         bounds = np.cumsum([0, *(row.attempts for row in dataset.documents)])
         counts = [int(duplicate[begin:end].sum()) for begin, end in pairwise(bounds.tolist())]
         enrolled = [
