@@ -47,9 +47,14 @@ class Service:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "services.training"], env=self._environment, stdout=log, stderr=log
             )
-        with grpc.insecure_channel(self.address) as channel:
-            # On a machine that others use too a start has taken more than a minute.
-            grpc.channel_ready_future(channel).result(timeout=240)
+        try:
+            with grpc.insecure_channel(self.address) as channel:
+                # On a machine that others use too a start has taken more than a minute.
+                grpc.channel_ready_future(channel).result(timeout=240)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def worker(self) -> psutil.Process:
         """The process that trains."""
