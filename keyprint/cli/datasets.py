@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote
 
 import typer
 from rich.table import Table
@@ -30,6 +31,8 @@ _URL = re.compile("[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 _FIRST_USERS = 20
 """Users shown of a dataset that was made."""
 
+_ALONE = "Mend that, or leave out what files chain by --alone."
+
 _NAME_LENGTH = 200
 """Characters shown of a name that a document gives."""
 
@@ -48,11 +51,12 @@ def create(
     min_attempts: Annotated[int, typer.Option(min=1, help="Valid attempts to be enrolled.")] = 20,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask whether a URL read before has changed.")] = False,
     base: Annotated[str, typer.Option(help="Dataset id; its documents come before the files.")] = "",
+    alone: Annotated[bool, typer.Option("--alone", help="Send the files without what they chain.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Import typing data. Exits with 1 if nothing usable came of it; an INCOMPLETE dataset is usable and says why."""
     with ingest() as client:
-        begun = _begin(client, sources, phrase, min_attempts, refresh, base)
+        begun = _begin(client, sources, phrase, min_attempts, refresh, base, alone)
         dataset = follow(client, begun)
         # A refresh that finds nothing new ends in the dataset from before.
         if dataset.id != begun.id:
@@ -66,7 +70,7 @@ def create(
 
 
 def _begin(
-    client: IngestClient, sources: list[str], phrase: str, min_attempts: int, refresh: bool, base: str
+    client: IngestClient, sources: list[str], phrase: str, min_attempts: int, refresh: bool, base: str, alone: bool
 ) -> ingest_pb2.Dataset:
     if any(map(_URL.match, sources)):
         # A URL is not repeated: it may hold credentials.
@@ -85,7 +89,7 @@ def _begin(
             "--refresh asks a URL again whether it has changed, and files are read anew each time; leave it out.",
             "refresh",
         )
-    return client.upload_dataset(_contents(files), phrase, min_attempts, base)
+    return client.upload_dataset(_contents(files, alone), phrase, min_attempts, base)
 
 
 def _is_file(path: Path) -> bool:
@@ -101,47 +105,74 @@ def _shown(path: Path) -> str:
     return str(path).encode(errors="replace").decode()
 
 
-def _contents(files: list[Path]) -> Iterator[tuple[str, bytes]]:
-    """Read one by one, each followed by the files that it chains; none is read twice.
+def _contents(files: list[Path], alone: bool) -> Iterator[tuple[str, bytes]]:
+    """Each file's name and content, followed by the files that it chains unless `alone`; none is read twice.
 
     Raises:
-        NotFound: a file cannot be read.
+        NotFound: a file cannot be read, or one that is chained is not there.
+        InvalidArgument: a file chains what is no file in its folder, or a chain comes back to where it was.
     """
-    seen: set[Path] = set()
+    # Before anything is sent.
+    paths = files if alone else _chained(files)
+    return ((_shown(path), _content(path)) for path in {path.resolve(): path for path in paths}.values())
+
+
+def _chained(files: list[Path]) -> list[Path]:
+    """The files in order, each followed by those that it chains."""
+    known: dict[Path, Path] = {}
     for first in files:
         path: Path | None = first
-        while path and path.resolve() not in seen:
-            seen.add(path.resolve())
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise NotFound(
-                    "FILE_NOT_FOUND", f"{_shown(path)} cannot be read: {error.strerror}.", "sources"
-                ) from None
-            yield _shown(path), content
-            path = _following(path, content)
+        chain: set[Path] = set()
+        while path:
+            place = path.resolve()
+            if place in chain:
+                raise InvalidArgument(
+                    "CHAIN_LOOP", f"The chain of {_shown(first)} comes back to {_shown(path)}. {_ALONE}", "sources"
+                )
+            if place in known:
+                break
+            chain.add(place)
+            known[place] = path
+            path = _following(path)
+    return list(known.values())
 
 
-def _following(path: Path, content: bytes) -> Path | None:
-    """The file that a document names as the next one, if it lies in the document's own folder or below."""
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFound("FILE_NOT_FOUND", f"{_shown(path)} cannot be read: {error.strerror}.", "sources") from None
+
+
+def _following(path: Path) -> Path | None:
+    """The file that a document names as the next one, in the document's own folder or below."""
+    content = _content(path)
     try:
         name = json.loads(gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).get("next")
     except (ValueError, AttributeError, OSError, EOFError, zlib.error, RecursionError):
         # The service says what is wrong with it.
         return None
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:
         return None
-    try:
-        found = path.parent / name
-        inside = found.resolve().is_relative_to(path.parent.resolve())
-    except (ValueError, OSError):
-        inside = False
-    if inside and _is_file(found):
-        return found
-    say(
-        f"{_shown(path)} names {name[:_NAME_LENGTH]!r} as its next, which is no file in its folder; nothing follows it."
+    if _URL.match(name):
+        # It is not repeated, as above.
+        raise InvalidArgument(
+            "CHAIN_BROKEN", f"{_shown(path)} names a URL as its next, and files chain only files. {_ALONE}", "sources"
+        )
+    # It is written as a part of a URL, or as a file is called.
+    for one in (name, unquote(name)):
+        try:
+            found = path.parent / one
+            inside = found.resolve().is_relative_to(path.parent.resolve())
+        except (ValueError, OSError):
+            continue
+        if inside and _is_file(found):
+            return found
+    raise NotFound(
+        "CHAIN_BROKEN",
+        f"{_shown(path)} names {name[:_NAME_LENGTH]!r} as its next, which is no file in its folder. {_ALONE}",
+        "sources",
     )
-    return None
 
 
 def follow(client: IngestClient, dataset: ingest_pb2.Dataset) -> ingest_pb2.Dataset:

@@ -33,9 +33,9 @@ def listed(content: bytes, url: str, most: int) -> list[str] | None:
         content = in_utf8(content)
     except UnicodeDecodeError:
         return None
-    first = content.lstrip()[:1]
-    if first not in (b"[", b'"'):
+    if not is_list(content):
         return None
+    first = content.lstrip()[:1]
     # Each name stands between two quotes; millions of them would fill the memory when read.
     quotes = content.count(b'"') - content.count(b'\\"')
     names = [] if quotes > 2 * most else _array(content) if first == b"[" else _lines(content)
@@ -50,6 +50,11 @@ def listed(content: bytes, url: str, most: int) -> list[str] | None:
         why = "lists a document twice" if found else "lists no documents"
         raise InvalidArgument("NOT_A_DOCUMENT", f"{without_credentials(url)} {why}.", "url")
     return found
+
+
+def is_list(content: bytes) -> bool:
+    """Whether JSON in UTF-8 begins as a list of documents does, and no document."""
+    return content.lstrip()[:1] in (b"[", b'"')
 
 
 def _array(content: bytes) -> list[str]:

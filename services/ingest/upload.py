@@ -19,6 +19,7 @@ from services.ingest.gunzip import unzipped
 from services.ingest.importer import ImportLimits
 from services.ingest.inbox import UPLOAD
 from services.ingest.intime import Sent, in_time
+from services.ingest.listing import is_list
 from services.ingest.parse import parse_document
 from services.ingest.store import Store
 from services.ingest.tables import Dataset
@@ -140,6 +141,12 @@ class Uploads:
         with self._reading:
             received.seek(0)
             content = unzipped(received.read(), self._document_bytes)
-            parse_document(content, self._limits.document_attempts)
+            try:
+                parse_document(content, self._limits.document_attempts)
+            except InvalidArgument as error:
+                if is_list(content):
+                    what = "It is no typing document but a list; a list works by its URL only, so send its documents."
+                    raise InvalidArgument(error.reason, what) from None
+                raise
             kept.write_bytes(content)
             return sha256(content).hexdigest()

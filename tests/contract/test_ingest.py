@@ -445,8 +445,12 @@ def test_the_command_line_sends_files_and_those_that_they_chain(ingest_address: 
         content = json.loads(sent(name, 30)) | {"next": following}
         (folder / f"{name}.json").write_text(json.dumps(content))
     made = keyprint(ingest_address, "datasets", "create", str(folder / "ann.json"), "--phrase", "hi", "--json")
-    assert made.returncode == 0, made.stderr
     # What lies outside of the file's own folder is nothing that a document may name.
+    assert made.returncode == 1
+    assert "[CHAIN_BROKEN, sources]" in made.stderr
+    (folder / "ben.json").write_bytes(sent("ben", 30))
+    made = keyprint(ingest_address, "datasets", "create", str(folder / "ann.json"), "--phrase", "hi", "--json")
+    assert made.returncode == 0, made.stderr
     shown = keyprint(ingest_address, "datasets", "show", json.loads(made.stdout)["id"], "--json")
     assert [one["user"] for one in json.loads(shown.stdout)["user_statistics"]] == ["ann", "ben"]
     missing = keyprint(ingest_address, "datasets", "create", str(folder / "ann.json"), str(folder / "nobody.json"))

@@ -389,29 +389,55 @@ def test_a_url_beside_others_is_refused_and_not_repeated(services: Services, key
     assert "sesame" not in result.err
 
 
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"\x1f\x8b" + b"\0" * 20, b'{"next": 5}', b'{"next": null}'])
+def test_a_file_that_names_nothing_is_sent(services: Services, keyprint: Run, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    result = keyprint("datasets", "create", str(path))
+    assert (result.status, result.err) == (0, "")
+    assert b"".join(one.piece.content for one in services.ingest.asked[1:]) == content
+
+
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("following", "told"),
     [
-        (b"[" * 200_000, ""),
-        (b"\x1f\x8b" + b"\0" * 20, ""),
-        (b'{"next": 5}', ""),
-        (b'{"next": "' + b"b" * 300 + b'"}', "names 'bbb"),
-        (b'{"next": "../b.json"}', "names '../b.json'"),
-        (b'{"next": "missing.json"}', "names 'missing.json' as its next, which is no file in its folder"),
+        ("b" * 300, "names 'bbb"),
+        ("../b.json", "names '../b.json' as its next, which is no file in its folder"),
+        ("%2e%2e/b.json", "which is no file in its folder"),
+        ("missing.json", "names 'missing.json' as its next, which is no file in its folder"),
+        ("https://ann:sesame@example.org/b.json", "names a URL as its next"),
+        ("a.json", "comes back to"),
+        ("c.json", "comes back to"),
     ],
 )
-def test_a_file_whose_next_cannot_be_followed_is_sent_alone(
-    services: Services, keyprint: Run, tmp_path: Path, content: bytes, told: str
+def test_a_chain_of_files_that_is_broken_is_refused_before_anything_is_sent(
+    services: Services, keyprint: Run, tmp_path: Path, following: str, told: str
 ) -> None:
     path = tmp_path / "folder" / "a.json"
     path.parent.mkdir()
     (tmp_path / "b.json").write_text("{}")
-    path.write_bytes(content)
+    (path.parent / "c.json").write_text('{"next": "a.json"}')
+    path.write_text(json.dumps({"next": following}))
     result = keyprint("datasets", "create", str(path))
-    assert result.status == 0
-    assert b"".join(one.piece.content for one in services.ingest.asked[1:]) == content
+    assert result.status == 1
     assert told in result.err
-    assert bool(result.err) == bool(told)
+    assert "sesame" not in result.err
+    assert services.ingest.asked == []
+    # Whoever has no more of the chain than this can send that.
+    assert keyprint("datasets", "create", str(path), "--alone").status == 0
+    assert [one.piece.name for one in services.ingest.asked[1:-1]] == [str(path)]
+
+
+def test_files_chain_others_by_their_names_or_as_urls_write_these(
+    services: Services, keyprint: Run, tmp_path: Path
+) -> None:
+    names = ["a.json", "j k.json", "m%20n.json", "z.json"]
+    chained = ["j%20k.json", "m%20n.json", "z.json", None]
+    for name, following in zip(names, chained, strict=True):
+        (tmp_path / name).write_text(json.dumps({"next": following}))
+    # What was chained already is sent once.
+    assert keyprint("datasets", "create", *(str(tmp_path / name) for name in ("a.json", "z.json"))).status == 0
+    assert [one.piece.name for one in services.ingest.asked[1:-1]] == [str(tmp_path / name) for name in names]
 
 
 def test_a_file_whose_name_is_no_utf_8_is_sent(services: Services, keyprint: Run, tmp_path: Path) -> None:
