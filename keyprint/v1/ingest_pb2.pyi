@@ -137,7 +137,9 @@ class Dataset(_message.Message):
     state: Global___Dataset.State.ValueType
     """Where the import stands."""
     source_url: _builtins.str
-    """Where the data came from, credentials removed; "upload:" and a digest for uploaded documents."""
+    """Where the data came from, credentials removed; for uploaded documents "upload:", the name of the first file and how
+    many more there were.
+    """
     phrase: _builtins.str
     """What everybody typed."""
     min_attempts: _builtins.int
@@ -396,7 +398,7 @@ class UploadDatasetRequest(_message.Message):
         name: _builtins.str
         """The document's file name, of which messages show 200 characters; a change of name starts the next document."""
         content: _builtins.bytes
-        """The next bytes of it, at most 1 MiB; JSON, or gzip'd JSON."""
+        """The next bytes of it, as many as a message of at most 16 MiB holds; JSON, or gzip'd JSON."""
         def __init__(
             self,
             *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from hashlib import sha256
@@ -94,8 +95,9 @@ class Uploads:
             url = UPLOAD + sha256("\n".join([base.fingerprint if base else "", *digests]).encode()).hexdigest()
             links = [Link(number, f"{url}/{number}", name) for number, (name, _) in enumerate(kept, before)]
             with self._store.inbox.keeping(folder, url):
+                shown = UPLOAD + _together([name for name, _ in kept])
                 dataset = self._catalogue.open_import(
-                    url, url, phrase, min_attempts, base=base.id if base else None, links=links
+                    url, shown, phrase, min_attempts, base=base.id if base else None, links=links
                 )
         # Nobody reads them again if the dataset was there already.
         self._store.inbox.release(url, self._catalogue.is_reading)
@@ -150,3 +152,11 @@ class Uploads:
                 raise
             kept.write_bytes(content)
             return sha256(content).hexdigest()
+
+
+def _together(names: list[str]) -> str:
+    """What files may be called together: the first one by its name alone, without its folders, and how many more."""
+    first = re.split(r"[/\\]", names[0])[-1] or names[0]
+    more = len(names) - 1
+    beside = f" and {more:,} more file{'s' if more > 1 else ''}" if more else ""
+    return "".join(one if one.isprintable() else "?" for one in first) + beside

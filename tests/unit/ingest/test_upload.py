@@ -63,6 +63,25 @@ def test_documents_are_read_in_the_order_in_which_they_were_sent(upload: Upload)
     assert dataset.source_url.startswith("upload:")
 
 
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["ann.json"], "upload:ann.json"),
+        (["/home/ann/typing/ann.json", "bob.json"], "upload:ann.json and 1 more file"),
+        (["C:\\typing\\ann.json", "b", "c"], "upload:ann.json and 2 more files"),
+        (["a\nn.json"], "upload:a?n.json"),
+        ([""], "upload:document 1"),
+        (["folder/"], "upload:folder/"),
+    ],
+)
+def test_an_upload_is_shown_by_the_names_of_its_files(upload: Upload, names: list[str], shown: str) -> None:
+    documents = [(name, document(f"user{number}", 10 + number)) for number, name in enumerate(names)]
+    dataset = upload(*documents)
+    assert (dataset.state, dataset.source_url) == ("READY", shown)
+    # What is sent again is the same, whatever it is called now.
+    assert upload(*((f"{number}.json", content) for number, (_, content) in enumerate(documents))).id == dataset.id
+
+
 def test_a_document_may_come_in_pieces(upload: Upload) -> None:
     whole = document("ada", 10, 20)
     pieces = [("a.json", whole[begin : begin + 50]) for begin in range(0, len(whole), 50)]
