@@ -173,7 +173,7 @@ class IngestServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReadAttempts(self, request, context):
-        """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA.
+        """The attempts in dataset order, as record batches with the columns of keyprint.table.SCHEMA.
         Of an attempt that is TOO_LONG the first 1,025 keystrokes are kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -62,7 +62,7 @@ class IngestServiceStub:
     request, of one user.
     """
     ReadAttempts: _grpc.UnaryStreamMultiCallable[_ingest_pb2.ReadAttemptsRequest, _attempts_pb2.RecordBatch]
-    """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA.
+    """The attempts in dataset order, as record batches with the columns of keyprint.table.SCHEMA.
     Of an attempt that is TOO_LONG the first 1,025 keystrokes are kept.
     """
 
@@ -98,7 +98,7 @@ class IngestServiceAsyncStub(IngestServiceStub):
     request, of one user.
     """
     ReadAttempts: _aio.UnaryStreamMultiCallable[_ingest_pb2.ReadAttemptsRequest, _attempts_pb2.RecordBatch]  # type: ignore[assignment]
-    """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA.
+    """The attempts in dataset order, as record batches with the columns of keyprint.table.SCHEMA.
     Of an attempt that is TOO_LONG the first 1,025 keystrokes are kept.
     """
 
@@ -197,7 +197,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.ReadAttemptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_attempts_pb2.RecordBatch], _abc.AsyncIterator[_attempts_pb2.RecordBatch]]:
-        """The attempts in dataset order, as record batches with the columns of keyprint.attempts.SCHEMA.
+        """The attempts in dataset order, as record batches with the columns of keyprint.table.SCHEMA.
         Of an attempt that is TOO_LONG the first 1,025 keystrokes are kept.
         """
 

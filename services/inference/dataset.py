@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from keyprint import attempts
+from keyprint import arrow
 from keyprint.predictions import ATTEMPTS, KEYSTROKES
+from keyprint.table import from_batch
 from services.inference.decide import Decided, decide
 from services.inference.engine import Engine
 from services.inference.flags import Mask, Recent, flag, names
@@ -27,7 +28,7 @@ def predict(
 
     Args:
         engine: the model.
-        batches: the dataset, as `keyprint.attempts.SCHEMA`; no more of it is read than is needed.
+        batches: the dataset, as `keyprint.table.SCHEMA`; no more of it is read than is needed.
         keystrokes: whether a row is a keystroke and not an attempt.
         first_n: rows wanted; 0 for all.
         threshold: probability from which a best candidate is `IDENTIFIED`.
@@ -38,7 +39,7 @@ def predict(
     left = first_n or None
     sent = False
     for batch in batches:
-        answers = engine.answer(attempts.from_batch(batch))
+        answers = engine.answer(from_batch(batch))
         rows = table(batch, decide(engine, answers, threshold), flag(engine, answers, recent))
         for begin in range(0, rows.num_rows, MOST_ROWS):
             piece = rows.slice(begin, MOST_ROWS if left is None else min(MOST_ROWS, left))
@@ -50,6 +51,13 @@ def predict(
                     return
     if not sent:
         yield pa.RecordBatch.from_pylist([], KEYSTROKES if keystrokes else ATTEMPTS)
+
+
+def predict_sent(
+    engine: Engine, sent: Iterable[bytes], keystrokes: bool, first_n: int, threshold: float
+) -> Iterator[bytes]:
+    """`predict` of batches as they cross gRPC, to batches as they cross it."""
+    return map(arrow.to_ipc, predict(engine, map(arrow.from_ipc, sent), keystrokes, first_n, threshold))
 
 
 def _attempts(batch: pa.RecordBatch, decided: Decided, flags: Mask) -> pa.RecordBatch:

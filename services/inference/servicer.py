@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import grpc
-import pyarrow as pa
 
-from keyprint import arrow
 from keyprint.errors import FailedPrecondition
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from services.inference import decide, requests
-from services.inference.dataset import predict
 from services.inference.engine import Engine, Engines
 from services.inference.explain import explain
 from services.inference.findings import Finder, Finding
@@ -96,6 +93,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     def PredictDataset(  # noqa: N802
         self, request: inference_pb2.PredictDatasetRequest, context: grpc.ServicerContext
     ) -> Iterator[attempts_pb2.RecordBatch]:
+        # Arrow takes 30 MB, and many a process never predicts a dataset.
+        from services.inference.dataset import predict_sent
+
         keystrokes = requests.keystrokes(request.rows)
         engine = self._models.get(request.model)
         _, threshold = _enough(engine, request.far)
@@ -108,8 +108,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         # A caller who goes away stops the reading at once, and with it all that follows.
         context.add_callback(attempts.cancel)  # type: ignore[arg-type] # what it answers is not looked at
         try:
-            for batch in predict(engine, _batches(attempts), keystrokes, request.first_n, threshold):
-                yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
+            sent = (batch.ipc for batch in attempts)
+            for ipc in predict_sent(engine, sent, keystrokes, request.first_n, threshold):
+                yield attempts_pb2.RecordBatch(ipc=ipc)
         finally:
             attempts.cancel()
 
@@ -129,11 +130,6 @@ def _explanation(engine: Engine, found: Finding, user: str) -> inference_pb2.Exp
         for character, latency, hold in zip(engine.phrase, said.latency.tolist(), said.hold.tolist(), strict=True)
     ]
     return inference_pb2.Explanation(user=user, keys=keys)
-
-
-def _batches(messages: Iterator[attempts_pb2.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for message in messages:
-        yield arrow.from_ipc(message.ipc)
 
 
 def _check(engine: Engine, dataset: ingest_pb2.Dataset) -> None:

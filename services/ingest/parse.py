@@ -1,4 +1,4 @@
-"""One document of the source format to rows of `keyprint.attempts.SCHEMA`."""
+"""One document of the source format to rows of `keyprint.table.SCHEMA`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from keyprint import attempts
-from keyprint.attempts import REASONS, SCHEMA, UNKNOWN_TIME, Flags, Keystrokes, Times, Verdicts
+from keyprint.attempts import REASONS, UNKNOWN_TIME, Flags, Keystrokes, Times, Verdicts
 from keyprint.errors import InvalidArgument
 from keyprint.settings import IngestSettings
+from keyprint.table import SCHEMA, encode_arrow
 from services.ingest.encoding import check_utf8, in_utf8
 from services.ingest.oddities import without_oddities
 from services.ingest.times import parse_times
@@ -261,7 +262,7 @@ def to_document(decoded: Decoded) -> Document:
         lengths[malformed] = 0
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
-    codes = attempts.encode_arrow(characters)
+    codes = encode_arrow(characters)
     keystrokes = Keystrokes(offsets, codes, pressed_at, released_at, malformed)
     return Document(decoded.user, decoded.next, characters, keystrokes)
 

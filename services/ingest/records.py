@@ -12,6 +12,7 @@ import pyarrow as pa
 from keyprint import attempts
 from keyprint.attempts import UNKNOWN_TIME, Flags
 from keyprint.moments import moment_at
+from keyprint.table import from_batch
 from services.ingest.store import Store
 from services.ingest.tables import Dataset
 
@@ -52,7 +53,7 @@ def read_records(store: Store, dataset: Dataset, first: int, count: int) -> Iter
 
 def _of_document(table: pa.Table, duplicate: Flags, phrase: str, low: int, high: int) -> Iterator[Record]:
     (batch,) = table.combine_chunks().to_batches()
-    keystrokes = attempts.from_batch(batch)
+    keystrokes = from_batch(batch)
     kept = attempts.judge(keystrokes, phrase).kept
     # A page holds at most a thousand rows, so a loop over them is plain enough.
     for at in range(low, high):

@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from keyprint.attempts import SCHEMA, Flags
+from keyprint.attempts import Flags
+from keyprint.table import SCHEMA
 from services.ingest.cache import MOST_BYTES, Cache
 from services.ingest.catalogue import InUse
 from services.ingest.inbox import Inbox

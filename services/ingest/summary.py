@@ -13,6 +13,7 @@ import pyarrow as pa
 from keyprint import attempts
 from keyprint.attempts import UNKNOWN_TIME
 from keyprint.errors import NotFound
+from keyprint.table import from_batch
 from services.ingest.store import Store
 from services.ingest.tables import Dataset
 
@@ -109,7 +110,7 @@ def summarize(store: Store, dataset: Dataset, user: str = "") -> Summary:
 
 def _typed(table: pa.Table, phrase: str) -> _Typed:
     batches = table.combine_chunks().to_batches()
-    keystrokes = attempts.from_batch(batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema))
+    keystrokes = from_batch(batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema))
     verdicts = attempts.judge(keystrokes, phrase)
     aligned = attempts.align(keystrokes, verdicts, phrase)
     latency = np.diff(aligned.pressed_at, axis=1, prepend=aligned.pressed_at[:, :1]) / 1e3

@@ -13,6 +13,7 @@ from keyprint import attempts
 from keyprint.attempts import Aligned
 from keyprint.errors import FailedPrecondition
 from keyprint.holdout import Split, choose, size
+from keyprint.table import from_batch
 from services.training.arrays import Flags
 
 READABLE = ("READY", "INCOMPLETE")
@@ -153,7 +154,7 @@ def changed() -> FailedPrecondition:
 def from_table(about: About, table: pa.Table) -> Trainable:
     """The trainable attempts of a dataset, of what ingest streams of them."""
     (batch,) = table.combine_chunks().to_batches()
-    keystrokes = attempts.from_batch(batch)
+    keystrokes = from_batch(batch)
     aligned = attempts.align(keystrokes, attempts.judge(keystrokes, about.phrase), about.phrase)
     return Trainable(
         id=about.id,

@@ -23,9 +23,9 @@ from google.protobuf import empty_pb2
 
 from keyprint import arrow, errors
 from keyprint.addresses import free_address
-from keyprint.attempts import SCHEMA
 from keyprint.channel import channel as open_channel
 from keyprint.rpc import LONG_STREAMS
+from keyprint.table import SCHEMA
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
 READY = ingest_pb2.Dataset.STATE_READY

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyprint import arrow, attempts
+from keyprint import arrow, attempts, table
 from keyprint.attempts import BACKSPACE, REASONS, UNKNOWN_TIME, WARNINGS, Keystrokes
 from keyprint.errors import InvalidArgument
 
@@ -179,8 +179,8 @@ def test_a_slice_of_an_arrow_batch_gives_the_keystrokes_of_that_slice() -> None:
         }
         for number, (text, reason) in enumerate([("xyz", ""), ("hi", ""), ("", "MALFORMED")])
     ]
-    batch = pa.RecordBatch.from_pylist(rows, schema=attempts.SCHEMA)
-    read = attempts.from_batch(arrow.from_ipc(arrow.to_ipc(batch)).slice(1))
+    batch = pa.RecordBatch.from_pylist(rows, schema=table.SCHEMA)
+    read = table.from_batch(arrow.from_ipc(arrow.to_ipc(batch)).slice(1))
     assert read.offsets.tolist() == [0, 2, 2]
     assert read.character.tolist() == [ord("h"), ord("i")]
     assert read.pressed_at.tolist() == [0, 1]
@@ -196,7 +196,7 @@ def test_a_slice_of_an_arrow_batch_gives_the_keystrokes_of_that_slice() -> None:
 )
 def test_a_column_of_keys_has_the_numbers_that_its_keys_have(keys: list[str], first: int) -> None:
     column = pa.array(keys, pa.string()).slice(first)
-    assert attempts.encode_arrow(column).tolist() == attempts.encode(keys[first:]).tolist()
+    assert table.encode_arrow(column).tolist() == attempts.encode(keys[first:]).tolist()
 
 
 def test_release_times_are_complete_where_no_key_of_the_phrase_lacks_its_own() -> None:

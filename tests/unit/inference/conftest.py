@@ -20,6 +20,7 @@ from keyprint import attempts, features, package, rpc
 from keyprint.channel import channel as open_channel
 from keyprint.errors import NotFound
 from keyprint.names import parse_reference
+from keyprint.table import SCHEMA
 from keyprint.v1 import training_pb2, training_pb2_grpc
 
 PHRASE = "hi you"
@@ -85,7 +86,7 @@ def batch(*several: attempts.Keystrokes, first: int = 0) -> pa.RecordBatch:
                 "enrolled": False,
             }
         )
-    return pa.RecordBatch.from_pylist(rows, attempts.SCHEMA)
+    return pa.RecordBatch.from_pylist(rows, SCHEMA)
 
 
 def write_package(

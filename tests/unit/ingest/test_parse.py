@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from keyprint import attempts
 from keyprint.arrow import to_ipc
-from keyprint.attempts import SCHEMA
 from keyprint.channel import MESSAGE_BYTES
 from keyprint.errors import InvalidArgument
+from keyprint.table import SCHEMA
 from services.ingest.parse import Document, parse_document, to_batch
 
 AT = "2019-06-30T15:05:44"
