@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from keyprint.attempts import BACKSPACE
-from keyprint.features import LONGEST_MS, SHORTEST_MS, TYPICAL_HOLD_MS
+from keyprint.features import LONGEST_HOLD_MS, LONGEST_MS, SHORTEST_MS, TYPICAL_HOLD_MS
 
 Key = tuple[str, datetime, datetime | None]
 """The character, its press and its release."""
@@ -81,7 +81,7 @@ def _signed_log(milliseconds: float) -> float:
 
 def _row(standing: list[Standing], releases: bool) -> list[float]:
     pressed = [_ms(standing[0][0][1], moment) for (_, moment, _), _, _ in standing]
-    total = _log(min(pressed[-1], len(pressed) * LONGEST_MS))
+    total = math.log(max(min(pressed[-1], len(pressed) * LONGEST_MS), SHORTEST_MS))
     latencies = [0.0] + [_log(after - before) for before, after in pairwise(pressed)]
     held = _held(standing) if releases else []
     of_holds = _of_holds(pressed, held)
@@ -107,11 +107,12 @@ def _row(standing: list[Standing], releases: bool) -> list[float]:
 
 
 def _held(standing: list[Standing]) -> list[float]:
-    """How long each key was held, in ms; the median hold stands in where that is not known."""
+    """How long each key was held, in ms; the median hold stands in where that is not known, or no finger's."""
     holds = [_ms(pressed, released) if released else None for (_, pressed, released), _, _ in standing]
-    known = [hold for hold in holds if hold is not None]
+    likely = [hold if hold is not None and 0 < hold <= LONGEST_HOLD_MS else None for hold in holds]
+    known = [hold for hold in likely if hold is not None]
     usual = statistics.median(known) if known else TYPICAL_HOLD_MS
-    return [_clip(usual if hold is None else hold) for hold in holds]
+    return [_clip(usual if hold is None else hold) for hold in likely]
 
 
 def _of_holds(pressed: list[float], held: list[float]) -> Iterator[list[float]]:
