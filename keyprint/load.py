@@ -22,6 +22,11 @@ class Count:
         self._value = 0
         self._most = most
 
+    @property
+    def value(self) -> int:
+        """How many there are, or were a moment ago."""
+        return self._value
+
     def up(self) -> bool:
         """One more, if there may be."""
         with self._lock:
@@ -69,6 +74,12 @@ class Load(futures.ThreadPoolExecutor):
         """
         super().__init__(threads, thread_name_prefix=name)
         self.held = Count(threads + waiting)
+        self._most_at_once = threads
+
+    @property
+    def at_work(self) -> int:
+        """Calls that threads are at, or are about to be at."""
+        return min(self.held.value, self._most_at_once)
 
     def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[Result]:
         """Takes a call that was counted; gRPC does so from its serving thread, right after the interceptors."""

@@ -19,7 +19,9 @@ def main() -> None:
     port, name, directory = sys.argv[1:]
     server = Server(f"127.0.0.1:{port}", inference_pb2.DESCRIPTOR)
     servicer = InferenceServicer(
-        OneModel(Engine(f"{name}@1", Path(directory))), ingest_pb2_grpc.IngestServiceStub(channel("127.0.0.1:1"))
+        OneModel(Engine(f"{name}@1", Path(directory))),
+        ingest_pb2_grpc.IngestServiceStub(channel("127.0.0.1:1")),
+        lambda: server.calls.at_work,
     )
     inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc_server)
     gc.collect()

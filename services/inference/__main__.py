@@ -37,7 +37,7 @@ def main() -> None:
             training_pb2_grpc.TrainingServiceStub(training), home / "models", settings.inference_models_mib * 2**20
         )
         threading.Thread(target=_sweep, args=(models,), name="sweep", daemon=True).start()
-        servicer = InferenceServicer(models, ingest_pb2_grpc.IngestServiceStub(ingest))
+        servicer = InferenceServicer(models, ingest_pb2_grpc.IngestServiceStub(ingest), lambda: server.calls.at_work)
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc_server)
         open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
             OpenInferenceServicer(models, lambda: server.ready), server.grpc_server

@@ -39,7 +39,9 @@ class Keyprint:
         logging.basicConfig(level=self._settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
         self._models = OneModel(_engine())
         self._ingest = channel(self._settings.ingest_address)
-        self._servicer = InferenceServicer(self._models, ingest_pb2_grpc.IngestServiceStub(self._ingest))
+        self._servicer = InferenceServicer(
+            self._models, ingest_pb2_grpc.IngestServiceStub(self._ingest), lambda: self._server.calls.at_work
+        )
         app.state.servicer = self._servicer
         self._server = Server(
             self._settings.inference_listen,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from keyprint.attempts import Keystrokes
 from services.inference.decide import Decided, Floats, decide
 from services.inference.engine import Answers, Engine
 from services.inference.flags import Mask, Recent, flag
-from services.inference.together import Together
+from services.inference.together import Together, nobody_knows
 
 _Ask = tuple[Keystrokes, float]
 """An attempt, and the threshold to decide at."""
@@ -57,7 +57,9 @@ class Finder:
     after the other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, coming: Callable[[], int] = nobody_knows) -> None:
+        """Prepares; `coming` is as `Together` wants it."""
+        self._coming = coming
         self._recent = Recent()
         self._together: WeakKeyDictionary[Engine, Together[_Ask, Finding]] = WeakKeyDictionary()
 
@@ -68,7 +70,7 @@ class Finder:
 
     def find_one(self, engine: Engine, keystrokes: Keystrokes, threshold: float) -> Finding:
         """What is found of one attempt, together with those of other callers."""
-        together = self._together.get(engine) or self._together.setdefault(engine, Together())
+        together = self._together.get(engine) or self._together.setdefault(engine, Together(self._coming))
         return together((keystrokes, threshold), partial(self._find_each, engine))
 
     def _find_each(self, engine: Engine, several: Sequence[_Ask]) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 
@@ -13,6 +13,7 @@ from services.inference.engine import Engine, Engines
 from services.inference.explain import explain
 from services.inference.findings import Finder, Finding
 from services.inference.flags import names
+from services.inference.together import nobody_knows
 
 _READABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
 _DECISIONS = {name: inference_pb2.Decision.Value(f"DECISION_{name}") for name in decide.DECISIONS}
@@ -22,10 +23,22 @@ _FLAGS = {mask: [inference_pb2.Flag.Value(f"FLAG_{name}") for name in names(mask
 class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     """Answers from engines; datasets come from ingest."""
 
-    def __init__(self, models: Engines, ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
+    def __init__(
+        self,
+        models: Engines,
+        ingest: ingest_pb2_grpc.IngestServiceStub,
+        coming: Callable[[], int] = nobody_knows,
+    ) -> None:
+        """Prepares.
+
+        Args:
+            models: what answers.
+            ingest: where datasets come from.
+            coming: how many calls are being answered, so that those of one model may go through it together.
+        """
         self._models = models
         self._ingest = ingest
-        self._finder = Finder()
+        self._finder = Finder(coming)
 
     def Identify(  # noqa: N802 - gRPC's name, as are all that follow
         self, request: inference_pb2.IdentifyRequest, context: grpc.ServicerContext

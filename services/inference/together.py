@@ -16,33 +16,59 @@ Work = Callable[[Sequence[Asked]], Sequence[Answered]]
 MOST = 64
 """Things worked on at once."""
 
-_MANY = 4
-_PAUSE_SECONDS = 0.0005
-"""After a batch of so many, those who were just answered may be about to ask again: what they are given to do so is a
-small part of what they wait for anyway."""
+_PATIENCE_SECONDS = 0.002
+_LOOK_SECONDS = 0.0002
+"""How long who works waits for others who are said to come, and how often it looks whether they have: no core is idle
+meanwhile, for they are at work too."""
+
+
+def nobody_knows() -> int:
+    """How many are coming, where nobody knows."""
+    return 0
 
 
 class _Place(Generic[Asked, Answered]):
-    """Somebody who waits for an answer."""
+    """Somebody who asks, and is called when there is an answer or when it is their turn to work."""
 
-    __slots__ = ("answered", "asked", "error")
+    __slots__ = ("_called", "answered", "asked", "error")
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.answered: list[Answered] = []
         self.error: Exception | None = None
+        self._called = threading.Lock()
+        self._called.acquire()
+
+    def wait(self) -> None:
+        """Returns once called."""
+        self._called.acquire()
+
+    def call(self) -> None:
+        """Once."""
+        self._called.release()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is an answer, or an error in its place."""
+        return bool(self.answered) or self.error is not None
 
 
 class Together(Generic[Asked, Answered]):
-    """Gathers what threads ask while one of them works, which the next one then does for all; safe to share.
+    """Gathers what threads ask while one of them works, which the first of them then does for all; safe to share.
 
     A thread that asks alone works at once, and for itself.
     """
 
-    def __init__(self) -> None:
-        self._turn = threading.Lock()
+    def __init__(self, coming: Callable[[], int] = nobody_knows) -> None:
+        """Prepares.
+
+        Args:
+            coming: how many have asked or may be about to, who asks included; 0 where nobody knows.
+        """
+        self._coming = coming
+        self._lock = threading.Lock()
+        self._at_work = False
         self._waiting: deque[_Place[Asked, Answered]] = deque()
-        self._usual = 0.0
 
     def __call__(self, asked: Asked, work: Work[Asked, Answered]) -> Answered:
         """The answer to one thing.
@@ -55,12 +81,15 @@ class Together(Generic[Asked, Answered]):
             Exception: what the work on this very thing raises.
         """
         place: _Place[Asked, Answered] = _Place(asked)
-        self._waiting.append(place)
-        with self._turn:
-            # Somebody may have worked for this one too.  If not it still waits, first to come or among the others, and
-            # so it is until its own turn has been.
-            while not place.answered and place.error is None:
-                _answer(self._gathered(), work)
+        with self._lock:
+            waits = self._at_work
+            self._at_work = True
+            if waits:
+                self._waiting.append(place)
+        if waits:
+            place.wait()
+        if not place.is_over:
+            self._work(place, work)
         if place.error is not None:
             raise place.error
         return place.answered[0]
@@ -70,13 +99,23 @@ class Together(Generic[Asked, Answered]):
         """How many nobody has begun to work for."""
         return len(self._waiting)
 
-    def _gathered(self) -> list[_Place[Asked, Answered]]:
-        if self._usual >= _MANY:
-            time.sleep(_PAUSE_SECONDS)
-        # Only who has the turn takes away; others may add meanwhile.
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
-        self._usual = max(len(batch), self._usual / 2)
-        return batch
+    def _work(self, first: _Place[Asked, Answered], work: Work[Asked, Answered]) -> None:
+        """Works for one and for those who wait, and calls the next one to do so."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while 1 + self.waiting < min(self._coming(), MOST) and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+        with self._lock:
+            others = [self._waiting.popleft() for _ in range(min(self.waiting, MOST - 1))]
+        try:
+            _answer([first, *others], work)
+        finally:
+            with self._lock:
+                self._at_work = bool(self._waiting)
+                following = self._waiting.popleft() if self._waiting else None
+            for one in others:
+                one.call()
+            if following:
+                following.call()
 
 
 def _answer(batch: Sequence[_Place[Asked, Answered]], work: Work[Asked, Answered]) -> None:

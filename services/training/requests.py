@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
 
 from keyprint.errors import InvalidArgument
 from keyprint.features import feature_set
@@ -42,10 +43,19 @@ def asked(request: training_pb2.CreateTrainingJobRequest) -> Asked:
         holdout=check_share(request.holdout),
         split=split(request.split),
         features=feature_set(request.features).name,
-        params=chosen.check(MessageToDict(request.params)),
+        params=chosen.check(_params(request.params)),
         seed=seed(request.seed),
         impostors=_impostors(request.impostors),
     )
+
+
+def _params(given: Struct) -> dict[str, object]:
+    try:
+        found: dict[str, object] = MessageToDict(given)
+    except ValueError:
+        # JSON has no number that is not finite.
+        raise InvalidArgument("PARAMETER_INVALID", "Every number of a parameter must be finite.", "params") from None
+    return found
 
 
 def _impostors(share: float) -> float:

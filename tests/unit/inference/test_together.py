@@ -86,3 +86,19 @@ def test_a_failure_leaves_nothing_behind() -> None:
     with pytest.raises(ValueError, match="negative"):
         together(-1, work)
     assert together(3, work) == 6
+
+
+def test_who_works_waits_for_those_who_are_said_to_come() -> None:
+    work = Doubling()
+    together = Together[int, int](lambda: 3)
+    # Longer than any wait here lasts, so that all three come in time.
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(3) as pool:
+        patch.setattr("services.inference.together._PATIENCE_SECONDS", 10)
+        assert list(pool.map(lambda number: together(number, work), [1, 2, 3])) == [2, 4, 6]
+    assert work.sizes == [3]
+
+
+def test_who_is_said_to_come_and_does_not_is_not_waited_for_long() -> None:
+    together, work = Together[int, int](lambda: 3), Doubling()
+    assert together(1, work) == 2
+    assert work.sizes == [1]

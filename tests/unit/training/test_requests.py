@@ -36,6 +36,8 @@ def test_what_is_given_is_taken() -> None:
     [
         ({"learner": "oracle"}, "LEARNER_NOT_FOUND", "learner"),
         ({"learner": ""}, "LEARNER_NOT_FOUND", "learner"),
+        ({"params": {"trees": float("nan")}}, "PARAMETER_INVALID", "params"),
+        ({"params": {"trees": [float("-inf")]}}, "PARAMETER_INVALID", "params"),
         ({"model": ""}, "MODEL_NAME_INVALID", "model"),
         ({"model": "../etc/passwd"}, "MODEL_NAME_INVALID", "model"),
         ({"model": "ada@2"}, "MODEL_NAME_INVALID", "model"),
