@@ -38,14 +38,14 @@ from benchmarks.load import GRPC, Rate, framed, load, served
 from inference import open_inference_grpc_pb2 as oip
 from keyprint import attempts, package, simulate
 from keyprint.addresses import free_address
-from keyprint.attempts import BACKSPACE, Keystrokes
+from keyprint.attempts import BACKSPACE, BACKSPACE_CODE, Keystrokes
 from keyprint.channel import channel
 from keyprint.features import Matrix, feature_set
 from keyprint.graph import Graph
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc
 from services.inference import requests
 from services.ingest.parse import parse_document
-from services.training.agreement import CLOSE
+from services.training.agreement import is_clear
 from services.training.arrays import Floats
 from services.training.calibrate import softmax
 from services.training.learners import learner
@@ -149,9 +149,8 @@ def some_attempts(documents: Sequence[Path], phrase: str) -> list[attempts_pb2.A
 
 def _message(typed: Keystrokes, number: int) -> attempts_pb2.Attempt:
     here = slice(int(typed.offsets[number]), int(typed.offsets[number + 1]))
-    backspace = attempts.encode([BACKSPACE])[0]
     return attempts_pb2.Attempt(
-        character=[BACKSPACE if code == backspace else chr(code) for code in typed.character[here].tolist()],
+        character=[BACKSPACE if code == BACKSPACE_CODE else chr(code) for code in typed.character[here].tolist()],
         pressed_at=typed.pressed_at[here].tolist(),
         released_at=typed.released_at[here].tolist(),
     )
@@ -210,8 +209,7 @@ def agreement(one: Made) -> None:
     for what, features in (("the hold-out", one.unseen), ("random inputs", noisy)):
         expected = softmax(one.logits(one.source(features)), one.temperature)
         found = graph.run(features).argmax(axis=1)
-        best = np.sort(expected, axis=1)
-        clear = best[:, -1] - best[:, -2] > CLOSE
+        clear = is_clear(expected)
         same = int((found == expected.argmax(axis=1))[clear].sum())
         print(
             f"{one.name}, same user as the source on {what}: {same:,} of {int(clear.sum()):,}; "

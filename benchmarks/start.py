@@ -18,16 +18,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
-
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benchmarks.inference import ATTEMPTS, PARAMS, USERS, make
 from keyprint import simulate
-from keyprint.addresses import free_address
+from keyprint.addresses import Address, free_address
 from keyprint.attempts import DEFAULT_PHRASE
 from keyprint.client import TrainingClient
+from keyprint.processes import is_serving
 from services.training.store import Store
 
 TIMES = 7
@@ -48,22 +45,22 @@ def main() -> None:
             "KEYPRINT_INFERENCE_LISTEN": inference.listen,
             "KEYPRINT_INFERENCE_PRELOAD": ",".join(PARAMS),
         }
-        with started("services.training", training.listen, settings), TrainingClient(training.listen) as client:
+        with started("services.training", training, settings), TrainingClient(training.listen) as client:
             store = Store(home / "store")
             for one in made:
                 store.put(one.name, 1, one.directory)
                 with store.exported(one.name, 1) as path, path.open("rb") as content:
                     client.upload_model(content, one.name)
-            first, *found = [start(inference.listen, settings) for _ in range(TIMES + 1)]
+            first, *found = [start(inference, settings) for _ in range(TIMES + 1)]
     print(f"with an empty home: ready after {first[0]:.2f} s")
     seconds, resident, peak = (statistics.median(column) for column in zip(*found, strict=True))
     print(f"afterwards, median of {TIMES}: ready after {seconds:.2f} s, {resident:.0f} MB resident, at most {peak:.0f}")
 
 
-def start(listen: str, settings: dict[str, str]) -> tuple[float, float, float]:
+def start(address: Address, settings: dict[str, str]) -> tuple[float, float, float]:
     """Seconds until inference serves, and MB that it has then, and had at most."""
     began = time.monotonic()
-    with started("services.inference", listen, settings) as pid:
+    with started("services.inference", address, settings) as pid:
         took = time.monotonic() - began
         said = Path(f"/proc/{pid}/status").read_text()
     resident, peak = (int(re.findall(rf"{name}:\s+(\d+) kB", said)[0]) / 1024 for name in ("VmRSS", "VmHWM"))
@@ -71,31 +68,20 @@ def start(listen: str, settings: dict[str, str]) -> tuple[float, float, float]:
 
 
 @contextmanager
-def started(module: str, listen: str, settings: dict[str, str]) -> Iterator[int]:
+def started(module: str, address: Address, settings: dict[str, str]) -> Iterator[int]:
     """A service, once it serves; gives its process id, and ends it."""
     process = subprocess.Popen(
         [sys.executable, "-m", module], env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        with grpc.insecure_channel(listen, [("grpc.max_reconnect_backoff_ms", 20)]) as channel:
-            # The stubs' types leave out the methods.
-            stub = cast(Any, health_pb2_grpc.HealthStub(channel))
-            while not _serves(stub):
-                if process.poll() is not None:
-                    raise SystemExit(f"{module} ended with {process.returncode}")
-                time.sleep(0.005)
+        while not is_serving(address):
+            if process.poll() is not None:
+                raise SystemExit(f"{module} ended with {process.returncode}")
+            time.sleep(0.005)
         yield process.pid
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _serves(stub: Any) -> bool:
-    try:
-        answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
-    except grpc.RpcError:
-        return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ Codes = npt.NDArray[np.int32]
 Times = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-_BACKSPACE_CODE = 8
+BACKSPACE_CODE = 8
 _MALFORMED, _EMPTY, _TOO_LONG = (REASONS.index(reason) for reason in ("MALFORMED", "EMPTY", "TOO_LONG"))
 _MISMATCH, _OUT_OF_ORDER = REASONS.index("PHRASE_MISMATCH"), REASONS.index("OUT_OF_ORDER")
 
@@ -117,8 +117,8 @@ class Aligned:
 
 def _code(character: str) -> int:
     if character == BACKSPACE:
-        return _BACKSPACE_CODE
-    if len(character) == 1 and ord(character) != _BACKSPACE_CODE:
+        return BACKSPACE_CODE
+    if len(character) == 1 and ord(character) != BACKSPACE_CODE:
         return ord(character)
     # Keys that are no single character ("[shift]") are never part of a phrase; they only have to differ.
     return -1 - (zlib.crc32(character.encode("utf-8", "surrogatepass")) & 0x7FFFFFFE)
@@ -225,7 +225,7 @@ def _steps(values: Times) -> Times:
 
 
 def _surviving(keystrokes: Keystrokes, owner: Times) -> Flags:
-    erases = keystrokes.character == _BACKSPACE_CODE
+    erases = keystrokes.character == BACKSPACE_CODE
     if not erases.any():
         return np.ones_like(erases)
     total = np.cumsum(np.where(erases, -1, 1))

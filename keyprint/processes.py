@@ -228,7 +228,7 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def _is_healthy(part: str, address: Address) -> bool:
-    return _is_ready(address) if part == "gateway" else _is_serving(address)
+    return _is_ready(address) if part == "gateway" else is_serving(address)
 
 
 def _is_ready(address: Address) -> bool:
@@ -242,7 +242,8 @@ def _is_ready(address: Address) -> bool:
         connection.close()
 
 
-def _is_serving(address: Address) -> bool:
+def is_serving(address: Address) -> bool:
+    """Whether a gRPC server says so of itself there."""
     # Only those who start services need these packages.
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from keyprint.attempts import BACKSPACE, ID_BYTES, Codes, Keystrokes, encode
+from keyprint.attempts import BACKSPACE_CODE, ID_BYTES, Codes, Keystrokes, encode
 
 SCHEMA = pa.schema(
     [
@@ -26,8 +26,6 @@ SCHEMA = pa.schema(
 )
 """One row per attempt, in dataset order.  Times are µs since 1970 UTC, unknown releases -1; `user` is null where the
 data does not say, `typed_at`, the first press, where there is none; `reason` is empty for valid attempts."""
-
-_BACKSPACE_CODE = encode([BACKSPACE])[0]
 
 
 def from_batch(batch: pa.RecordBatch) -> Keystrokes:
@@ -54,7 +52,7 @@ def encode_arrow(characters: pa.StringArray) -> Codes:
     content = np.frombuffer(data, np.uint8)
     # Empty names at the end begin behind the last byte.
     codes = content[np.minimum(starts, len(content) - 1)].astype(np.int32)
-    rest = np.flatnonzero((lengths != 1) | (codes == _BACKSPACE_CODE))
+    rest = np.flatnonzero((lengths != 1) | (codes == BACKSPACE_CODE))
     if len(rest):
         named = characters.take(pa.array(rest)).dictionary_encode()
         codes[rest] = encode(named.dictionary.to_pylist())[named.indices.to_numpy()]

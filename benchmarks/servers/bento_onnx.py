@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import bentoml
 import numpy as np
-import onnxruntime
+
+from keyprint import graph
 
 
 @bentoml.service(workers=1)
@@ -15,11 +17,9 @@ class Graph:
 
     def __init__(self) -> None:
         """Opens the graph."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(os.environ["GRAPH"], options)
+        self._graph = graph.Graph(Path(os.environ["GRAPH"]))
 
     @bentoml.api(batchable=True, max_batch_size=64, max_latency_ms=1000)  # type: ignore[untyped-decorator]  # BentoML types it in part
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """The probabilities of some rows."""
-        return np.asarray(self._session.run(None, {"features": rows.astype(np.float32)})[0])
+        return self._graph.run(rows.astype(np.float32))

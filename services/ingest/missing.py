@@ -73,8 +73,9 @@ class Missing:
         urls = self._listed(dataset, fetched)
         if urls is None:
             return self._downloads.chain(dataset.url, fetched)
-        self._catalogue.replace_links(dataset, _links(urls))
-        return self._downloads.each(_links(urls))
+        links = _links(urls)
+        self._catalogue.replace_links(dataset, links)
+        return self._downloads.each(links)
 
     def _listed(self, dataset: Dataset, fetched: Fetched) -> list[str] | None:
         try:
