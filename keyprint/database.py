@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from pathlib import Path
 
 from alembic import command
@@ -11,6 +13,30 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
 from keyprint.errors import FailedPrecondition
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 0.5
+
+
+def await_database(url: str, seconds: float) -> None:
+    """Waits until the database at the SQLAlchemy `url` can be connected to, or `seconds` have passed.
+
+    Its server may be starting too; `open_database` tells what is wrong if it is something else.
+    """
+    ends = time.monotonic() + seconds
+    engine = create_engine(url, hide_parameters=True)
+    told = False
+    while time.monotonic() < ends:
+        try:
+            engine.connect().close()
+            break
+        except OperationalError:
+            if not told:
+                log.info("waiting for the %s database at %s", engine.dialect.name, _place(engine))
+            told = True
+            time.sleep(_LOOK_EVERY)
+    engine.dispose()
 
 
 def open_database(url: str, migrations: Path) -> Engine:
@@ -31,12 +57,16 @@ def open_database(url: str, migrations: Path) -> Engine:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except OperationalError as error:
-        place = engine.url.host or engine.url.database
+        why = str(error.orig).splitlines()[0]
         raise FailedPrecondition(
             "DATABASE_UNREACHABLE",
-            f"The {engine.dialect.name} database at {place} cannot be opened: {str(error.orig).splitlines()[0]}.",
+            f"The {engine.dialect.name} database at {_place(engine)} cannot be opened: {why}.",
         ) from None
     return engine
+
+
+def _place(engine: Engine) -> str | None:
+    return engine.url.host or engine.url.database
 
 
 def workflows_url(database: str, home: Path) -> str:

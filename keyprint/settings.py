@@ -1,7 +1,13 @@
-"""Settings: environment variables with the prefix KEYPRINT_, read once in each `__main__`."""
+"""Settings: environment variables with the prefix KEYPRINT_, read once in each `__main__`.
+
+What should not stand in an environment may lie in a file: KEYPRINT_INGEST_DATABASE_FILE names the one that holds
+KEYPRINT_INGEST_DATABASE, and so for every setting.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -9,7 +15,8 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keyprint.addresses import Address
 from keyprint.errors import FailedPrecondition, KeyprintError
@@ -83,6 +90,31 @@ LogLevel = Annotated[str, AfterValidator(_log_level)]
 Part = TypeVar("Part", bound="Settings")
 
 
+class _Files(PydanticBaseSettingsSource):
+    """Settings that files hold, with white space around them left out."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The value, None where no file is named; the field's name; that it is no JSON.
+
+        Raises:
+            FailedPrecondition: the file cannot be read.
+        """
+        variable = f"{_variable(field_name)}_FILE"
+        path = os.environ.get(variable)
+        if path is None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text().strip(), field_name, False
+        except (OSError, UnicodeDecodeError):
+            raise FailedPrecondition(
+                "SETTING_INVALID", f"{variable} is {path!r}; it must be a file of text that can be read.", variable
+            ) from None
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 class Settings(BaseSettings):
     """What every part needs to know."""
 
@@ -106,6 +138,18 @@ class Settings(BaseSettings):
         10.0, ge=0, le=_DAY, description="Seconds that calls let in get to end when a server stops."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, the environment, then files that it names."""
+        return init_settings, env_settings, _Files(settings_cls)
+
     def directory(self, part: str) -> Path:
         """A part's own directory below `home`, made if it is not there.
 
@@ -120,7 +164,21 @@ class Settings(BaseSettings):
         return directory
 
 
-class IngestSettings(Settings):
+class StateSettings(Settings):
+    """What every service that keeps state needs to know beside that."""
+
+    database_seconds: float = Field(
+        60.0, ge=0, le=_DAY, description="Longest wait at a start for the database's server to answer, in seconds."
+    )
+    executor: str = Field(
+        "",
+        max_length=256,
+        description="Name of this process among those of its service, the same at each of its starts: it takes up the "
+        "work that one of this name left. The service's name if empty.",
+    )
+
+
+class IngestSettings(StateSettings):
     """The ingest service."""
 
     ingest_listen: HostAndPort = Field("127.0.0.1:50051", description="Address that ingest listens on.")
@@ -166,7 +224,7 @@ class IngestSettings(Settings):
     ingest_retries: int = Field(3, ge=0, le=10, description="Tries after the first where the network or a 5xx fails.")
 
 
-class TrainingSettings(Settings):
+class TrainingSettings(StateSettings):
     """The training service."""
 
     training_listen: HostAndPort = Field("127.0.0.1:50052", description="Address that training listens on.")
@@ -243,6 +301,10 @@ def read(kind: type[Part]) -> Part:
 
 def run(main: Callable[[], None]) -> None:
     """Runs a part; ends the process with one sentence and status 2 where it cannot be started as it is set up."""
+    if os.getpid() == 1:
+        # The first process of a container is not ended by a signal that it does not handle, and parts handle theirs
+        # from when they serve.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     try:
         main()
     except KeyprintError as error:

@@ -13,21 +13,24 @@ _UNDER_WAY = ("PENDING", "ENQUEUED")
 class WorkQueue:
     """The one DBOS instance of a process, with one queue of one kind of work."""
 
-    def __init__(self, name: str, database: str, concurrency: int, work: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, database: str, concurrency: int, work: Callable[[str], None], executor: str = ""
+    ) -> None:
         """Launches DBOS, which also takes up what a crash left running.
 
         Args:
-            name: of the service; it is the executor's id and the queue's name too.
+            name: of the service; it is the queue's name too.
             database: SQLAlchemy URL of DBOS's own tables.
             concurrency: pieces of work that run at once.
             work: does the work on the thing of this id, from wherever it stopped; it records the outcome itself.
+            executor: name of this process among those of the service; the service's name if empty.
         """
         DBOS(
             config={
                 "name": f"keyprint-{name}",
                 "system_database_url": database,
                 # Recovery picks up the work of the same executor and version only, so both are fixed.
-                "executor_id": name,
+                "executor_id": executor or name,
                 "application_version": "1",
                 "run_migrations": True,
             }

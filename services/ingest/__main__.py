@@ -6,7 +6,7 @@ import gc
 import logging
 from pathlib import Path
 
-from keyprint.database import workflows_url
+from keyprint.database import await_database, workflows_url
 from keyprint.onlyone import only_one
 from keyprint.rpc import Server
 from keyprint.settings import IngestSettings, read, run
@@ -36,7 +36,9 @@ def main() -> None:
 def _serve(settings: IngestSettings, home: Path) -> None:
     # Before it touches what there is: where it cannot listen, nothing has changed.
     server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR, waiting=settings.waiting_calls)
-    catalogue = Catalogue(settings.ingest_database or f"sqlite:///{home / 'catalogue.db'}")
+    database = settings.ingest_database or f"sqlite:///{home / 'catalogue.db'}"
+    await_database(database, settings.database_seconds)
+    catalogue = Catalogue(database)
     store = Store(home, settings.ingest_cache_mib * 2**20)
     store.sweep(catalogue.in_use())
     guard = Guard(settings.ingest_allow_nets)
@@ -44,7 +46,7 @@ def _serve(settings: IngestSettings, home: Path) -> None:
     importer = Importer(catalogue, store, lambda: Fetcher(guard, fetch_limits), limits)
     uploads = Uploads(catalogue, store, fetch_limits.document_bytes, limits, fetch_limits.read_seconds)
     workflows = workflows_url(settings.ingest_database, home)
-    queue = WorkQueue("ingest", workflows, settings.ingest_concurrency, importer.run)
+    queue = WorkQueue("ingest", workflows, settings.ingest_concurrency, importer.run, settings.executor)
     # A crash between the catalogue and the queue leaves a dataset that nobody works on.
     for dataset in catalogue.under_way():
         queue.resume(dataset.id, dataset.runs)

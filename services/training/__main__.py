@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from keyprint.channel import channel
-from keyprint.database import workflows_url
+from keyprint.database import await_database, workflows_url
 from keyprint.onlyone import only_one
 from keyprint.rpc import Server
 from keyprint.settings import TrainingSettings, read, run
@@ -48,14 +48,16 @@ def _serve(settings: TrainingSettings, home: Path) -> None:
     from services.training.store import Store
     from services.training.tables import open_tables
 
-    tables = open_tables(settings.training_database or f"sqlite:///{home / 'catalogue.db'}")
+    database = settings.training_database or f"sqlite:///{home / 'catalogue.db'}"
+    await_database(database, settings.database_seconds)
+    tables = open_tables(database)
     workflows = workflows_url(settings.training_database, home)
     jobs, models = Jobs(tables), Models(tables)
     store = Store(home / "models")
     limits = Limits(settings.training_import_mib * 2**20, settings.training_import_memory_mib)
     arrivals = Arrivals(models, store, home / "arrivals", limits)
     runner = Runner(jobs, models, store, settings.ingest_address, settings.training_ingest_seconds, home / "jobs")
-    queue = WorkQueue("training", workflows, settings.training_concurrency, runner.run)
+    queue = WorkQueue("training", workflows, settings.training_concurrency, runner.run, settings.executor)
     # A crash between the tables and the queue leaves a job that nobody works on.
     for job in jobs.under_way():
         queue.resume(job.id)

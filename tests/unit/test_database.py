@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from keyprint.database import open_database
+from keyprint.database import await_database, open_database
 from keyprint.errors import FailedPrecondition
 
 MIGRATIONS = Path(__file__).parents[2] / "services" / "ingest" / "migrations"
@@ -38,3 +41,31 @@ def test_a_database_that_cannot_be_opened_is_told_in_one_sentence(url: str, told
     assert refused.value.reason == "DATABASE_UNREACHABLE"
     assert "sesame" not in refused.value.message
     assert "\n" not in refused.value.message
+
+
+def test_a_server_that_does_not_answer_is_asked_again_and_no_longer_than_it_may_take(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    asked = 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql+psycopg://ann:sesame@127.0.0.1:{server.getsockname()[1]}/keyprint"
+
+        def hang_up() -> None:
+            nonlocal asked
+            with contextlib.suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+                    asked += 1
+
+        hanging_up = threading.Thread(target=hang_up)
+        hanging_up.start()
+        await_database(url, 2.0)
+        server.shutdown(socket.SHUT_RDWR)
+        hanging_up.join()
+    assert asked > 1
+    assert [record.message for record in caplog.records] == ["waiting for the postgresql database at 127.0.0.1"]
+
+
+def test_a_database_that_is_there_is_not_waited_for(tmp_path: Path) -> None:
+    await_database(f"sqlite:///{tmp_path / 'catalogue.db'}", 3600.0)

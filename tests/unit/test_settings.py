@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
+from keyprint.errors import FailedPrecondition
 from keyprint.settings import GatewaySettings, InferenceSettings, IngestSettings, Settings, TrainingSettings, read, run
 
 
@@ -91,3 +92,27 @@ def test_every_setting_is_documented_with_its_default(part: type[Settings]) -> N
         default = f"`{field.default}`" if field.default not in ("", PydanticUndefined) else ""
         row = f"| `KEYPRINT_{name.upper()}` | {default} | {field.description} |"
         assert row in rows
+
+
+def test_a_setting_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret = tmp_path / "database"
+    secret.write_text("postgresql+psycopg://ann:sesame@db/ingest\n")
+    monkeypatch.setenv("KEYPRINT_INGEST_DATABASE_FILE", str(secret))
+    assert read(IngestSettings).ingest_database == "postgresql+psycopg://ann:sesame@db/ingest"
+    monkeypatch.setenv("KEYPRINT_INGEST_DATABASE", "sqlite:///other.db")
+    assert read(IngestSettings).ingest_database == "sqlite:///other.db"
+
+
+def test_a_file_that_cannot_be_read_is_told_by_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KEYPRINT_INGEST_DATABASE_FILE", str(tmp_path / "none"))
+    with pytest.raises(FailedPrecondition, match=r"KEYPRINT_INGEST_DATABASE_FILE is '.*none'; it must be a file"):
+        read(IngestSettings)
+
+
+def test_a_secret_in_a_file_is_not_told_where_it_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret = tmp_path / "database"
+    secret.write_text("postgres://ann:sesame@db/ingest")
+    monkeypatch.setenv("KEYPRINT_INGEST_DATABASE_FILE", str(secret))
+    with pytest.raises(FailedPrecondition, match="KEYPRINT_INGEST_DATABASE is wrong") as refused:
+        read(IngestSettings)
+    assert "sesame" not in refused.value.message
