@@ -31,7 +31,7 @@ from keyprint.features import feature_set
 from services.ingest.duplicates import find_duplicates
 from services.ingest.parse import parse_document
 from services.training.dataset import Trainable, select
-from services.training.evaluate import Evaluation
+from services.training.figures import Evaluation
 from services.training.fit import Fit, Span
 from services.training.learners import LEARNERS, learner
 from services.training.trainer import train

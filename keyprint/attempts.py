@@ -31,6 +31,9 @@ WARNINGS = ("NEGATIVE_HOLD", "LONG_PAUSE")
 """Oddities of a valid attempt; bit i of `Verdicts.warnings`."""
 
 MAX_KEYSTROKES = 1024
+LEAST_KEYSTROKES = 8
+"""Keystrokes from which on nobody presses them twice at the same moments by chance, be their clock one of 16 ms."""
+
 LONG_PAUSE_US = 10_000_000
 ID_BYTES = 16
 

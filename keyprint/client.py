@@ -315,6 +315,21 @@ class TrainingClient:
                 _request(training_pb2.CompareModelsRequest, dataset=dataset, holdout=holdout, split=split, seed=seed)
             )
 
+    def evaluate_model(
+        self,
+        model: str,
+        dataset: str,
+        holdout: float,
+        split: attempts_pb2.Split.ValueType = attempts_pb2.SPLIT_UNSPECIFIED,
+        seed: int = 0,
+    ) -> training_pb2.ComparisonRow:
+        """One model on a hold-out, user by user too."""
+        request = _request(
+            training_pb2.EvaluateModelRequest, model=model, dataset=dataset, holdout=holdout, split=split, seed=seed
+        )
+        with _told():
+            return self._stub.EvaluateModel(request)
+
 
 class InferenceClient:
     """The inference service.  Every method raises the `keyprint.errors` that the service does, and Unavailable."""

@@ -27,12 +27,14 @@ from pydantic import Field
 
 from keyprint.errors import Internal
 from keyprint.holdout import Split
-from keyprint.typed import Count, Many, Number, Positive, Read, Share, Text, load
+from keyprint.typed import Count, Many, Number, Positive, Read, Score, Share, Text, load
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+_READ_VERSIONS = (4, SCHEMA_VERSION)
+"""The one before differs in metrics.json alone, which had every cell of the confusion matrix."""
 
 UNPACKED_BYTES = 2 * 2**30
 """Largest package of our own that is unpacked."""
@@ -87,11 +89,13 @@ class Thresholds:
 
     default_far: Rate
     far: Annotated[Many[Rate], Field(min_length=1)]
-    threshold: Many[Number]
+    threshold: Many[Score]
 
     def __post_init__(self) -> None:
         if len(self.far) != len(self.threshold) or any(one >= other for one, other in pairwise(self.far)):
             raise ValueError("there must be one threshold for each rate, and the rates must rise")
+        if any(one < other for one, other in pairwise(self.threshold)):
+            raise ValueError("a threshold for a larger rate must not be larger")
 
     def at(self, far: float) -> float:
         """The threshold for a false accept rate, interpolated over its logarithm, the nearest end beyond the ends."""
@@ -164,7 +168,7 @@ class Training:
     split: Split
     seed: Count
     impostors: Annotated[float, Field(ge=0, lt=1)]
-    temperature: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     libraries: dict[Text, Text]
     fit_seconds: Positive
     near_ties: Count
@@ -188,6 +192,11 @@ class Package:
     def trained_ids(self) -> frozenset[bytes]:
         """Of the attempts that it saw."""
         return frozenset(map(bytes.fromhex, self.training.attempt_ids))
+
+    @cached_property
+    def trained_timings(self) -> frozenset[bytes]:
+        """Of their timing to the millisecond (`keyprint.attempts.timing_ids`)."""
+        return frozenset(map(bytes.fromhex, self.training.timing_ids))
 
 
 def write(
@@ -247,10 +256,10 @@ def read_metrics(directory: Path, kind: type[Read]) -> Read:
         OSError: the file is missing.
         ValueError: it is of another schema version, or not what it should be.
     """
-    return read_file(directory / "metrics.json", kind)
+    return read_file(directory / "metrics.json", kind, (SCHEMA_VERSION,))
 
 
-def read_file(path: Path, kind: type[Read]) -> Read:
+def read_file(path: Path, kind: type[Read], versions: Sequence[int] = _READ_VERSIONS) -> Read:
     """Reads one file of a package.
 
     Raises:
@@ -260,7 +269,7 @@ def read_file(path: Path, kind: type[Read]) -> Read:
     text = path.read_bytes()
     try:
         version = load(text, _Versioned).schema_version
-        if version != SCHEMA_VERSION:
+        if version not in versions:
             raise ValueError(f"it has schema version {version}, and this Keyprint reads {SCHEMA_VERSION}")
         return load(text, kind)
     except ValueError as error:

@@ -5,7 +5,6 @@ A field says what it may be by its annotation: `Share` and not `float`, `Many[Sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +18,8 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 """Neither JSON nor a database has one that is not finite, though Python writes it."""
 Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Score = Annotated[float, Field(ge=0, le=1 + 2**-23)]
+"""A probability, or the next float32 above 1, which none reaches."""
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 Item = TypeVar("Item")
@@ -41,8 +42,17 @@ def load(text: bytes, kind: type[Read]) -> Read:
     return found
 
 
-def convert(content: Mapping[str, Any], kind: type[Read]) -> Read:
-    """Rebuilds what `dataclasses.asdict` made of a `kind`, lists standing for its tuples."""
+def plain(value: Any, kind: Any) -> Any:
+    """A value of a `kind` as what JSON has: dicts, lists, numbers and texts."""
+    return _adapter(kind).dump_python(value, mode="json")
+
+
+def convert(content: Any, kind: type[Read]) -> Read:
+    """Rebuilds what `plain`, or `dataclasses.asdict`, made of a `kind`.
+
+    Raises:
+        ValueError: it is no such thing.
+    """
     found: Read = _adapter(kind).validate_python(content)  # type: ignore[arg-type]  # as above
     return found
 

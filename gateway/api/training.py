@@ -33,7 +33,10 @@ MESSAGES = (
     training_pb2.Comparison,
 )
 
+DatasetId = Annotated[str, Query(description="Dataset id.")]
 Holdout = Annotated[float, Query(allow_inf_nan=False, description="Share held out, above 0 and below 1.")]
+HoldoutSplit = Annotated[SplitName | None, Query(description="How the hold-out is chosen; late if absent.")]
+HoldoutSeed = Annotated[UInt32, Query(description="Seed of a random split.")]
 
 
 class TrainingJobRequest(Body):
@@ -124,12 +127,24 @@ async def cancel_training_job(services: ServicesOf, job: str) -> Response:
 
 @router.get("/v1/comparisons", responses=answers(training_pb2.Comparison, "Best first."))
 async def compare_models(
-    services: ServicesOf,
-    dataset: Annotated[str, Query(description="Dataset id.")],
-    holdout: Holdout,
-    split: Annotated[SplitName | None, Query(description="How the hold-out is chosen; late if absent.")] = None,
-    seed: Annotated[UInt32, Query(description="Seed of a random split.")] = 0,
+    services: ServicesOf, dataset: DatasetId, holdout: Holdout, split: HoldoutSplit = None, seed: HoldoutSeed = 0
 ) -> Response:
     """Compare every model on one hold-out."""
     request = training_pb2.CompareModelsRequest(dataset=dataset, holdout=holdout, split=split_value(split), seed=seed)
     return answer(await services.call(services.training.CompareModels, request))
+
+
+@router.get("/v1/models/{name}/evaluation", responses=answers(training_pb2.ComparisonRow, "How it does, user by user."))
+async def evaluate_model(
+    services: ServicesOf,
+    name: str,
+    dataset: DatasetId,
+    holdout: Holdout,
+    split: HoldoutSplit = None,
+    seed: HoldoutSeed = 0,
+) -> Response:
+    """Evaluate one model on a hold-out, with per-user rows, confusion matrix and DET curve."""
+    request = training_pb2.EvaluateModelRequest(
+        model=name, dataset=dataset, holdout=holdout, split=split_value(split), seed=seed
+    )
+    return answer(await services.call(services.training.EvaluateModel, request))

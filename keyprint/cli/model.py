@@ -10,11 +10,30 @@ from keyprint.v1 import training_pb2
 
 def print_model(model: training_pb2.Model) -> None:
     """Prints what it learned from, how, how it did user by user, its thresholds and its files."""
-    about = Table(show_header=False)
-    for name, value in {**_made(model), **_measured(model), **_kept(model)}.items():
+    about = _facts({**_made(model), **_held_out(model), **_measured(model.evaluation), **_kept(model)})
+    _print(about, _users(model.evaluation), _thresholds(model.decision), _files(model))
+
+
+def print_evaluation(row: training_pb2.ComparisonRow) -> None:
+    """Prints how one model does on a hold-out, also user by user."""
+    about = {
+        "model": f"{row.name}@{row.version}",
+        "hold-out": f"{row.evaluation.attempts:,} attempts",
+        "seen in training": f"{row.seen_attempts:,} of them" if row.seen_attempts else "",
+    }
+    _print(_facts(about | _measured(row.evaluation)), _users(row.evaluation))
+
+
+def _facts(facts: dict[str, str]) -> Table:
+    table = Table(show_header=False)
+    for name, value in facts.items():
         if value:
-            add_row(about, name, value)
-    for table in (about, _users(model.evaluation), _thresholds(model.decision), _files(model)):
+            add_row(table, name, value)
+    return table
+
+
+def _print(*tables: Table) -> None:
+    for table in tables:
         if table.row_count:
             output().print(table)
 
@@ -29,7 +48,7 @@ def _made(model: training_pb2.Model) -> dict[str, str]:
         "parameters": _pairs({name: f"{value:g}" for name, value in model.params.items() if isinstance(value, float)}),
         "features": features + (", with release times" if model.release_times else ""),
         "phrase": model.phrase,
-        "users": f"{len(model.users):,}",
+        "users": f"{model.user_count:,}",
         "dataset": f"{model.dataset}, fingerprint {model.fingerprint}",
         "trained on": f"{model.training_attempts:,} attempts in {model.fit_seconds:.1f} s, seed {model.seed}",
         "learning curve": _curve(model),
@@ -47,10 +66,16 @@ def _curve(model: training_pb2.Model) -> str:
     )
 
 
-def _measured(model: training_pb2.Model) -> dict[str, str]:
-    measured = model.evaluation
+def _held_out(model: training_pb2.Model) -> dict[str, str]:
+    split = enum_name(model, "split").lower()
     return {
-        "hold-out": f"{enum_name(model, 'split').lower()} {model.holdout:.0%}, {measured.attempts:,} attempts",
+        "hold-out": f"{split} {model.holdout:.0%}, {model.evaluation.attempts:,} attempts",
+        "near ties": f"{model.near_ties:,} held-out attempts" if model.near_ties else "",
+    }
+
+
+def _measured(measured: training_pb2.Evaluation) -> dict[str, str]:
+    return {
         "accuracy": f"{measured.accuracy:.1%} ({measured.accuracy_low:.1%} - {measured.accuracy_high:.1%}), among the "
         f"best three {measured.top3_accuracy:.1%}",
         "precision, recall, F1": f"{measured.macro_precision:.1%}, {measured.macro_recall:.1%}, "
@@ -62,7 +87,6 @@ def _measured(model: training_pb2.Model) -> dict[str, str]:
         "ones rejected",
         "UNKNOWN": f"{measured.unknown_rate:.1%} of its users' attempts",
         "strangers": _strangers(measured),
-        "near ties": f"{model.near_ties:,} held-out attempts" if model.near_ties else "",
     }
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from keyprint.cli.comparison import print_comparison
 from keyprint.cli.console import AsJson, add_row, output, print_json, training, whole_file
-from keyprint.cli.model import print_model
+from keyprint.cli.model import print_evaluation, print_model
 from keyprint.cli.train import Holdout, Seed, Split, SplitName, read_share
 from keyprint.errors import AlreadyExists
 from keyprint.jsonform import to_dict
@@ -39,7 +39,7 @@ def list_(as_json: AsJson = False) -> None:
             ", ".join(one.aliases),
             one.learner,
             one.dataset,
-            f"{len(one.users):,}",
+            f"{one.user_count:,}",
             f"{one.evaluation.accuracy:.1%}",
             one.created_at.ToDatetime().isoformat(sep=" ", timespec="seconds"),
         )
@@ -76,6 +76,28 @@ def compare(
         print_json(comparison)
         return
     print_comparison(comparison)
+
+
+@app.command()
+def evaluate(
+    model: Reference,
+    dataset: Annotated[str, typer.Argument(help="Dataset id.")],
+    holdout: Holdout = "0.2",
+    split: SplitName = Split.late,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """One model on a hold-out of a dataset, user by user.
+
+    With --json also its confusion matrix and DET curve.
+    """
+    share = read_share(holdout)
+    with training() as client, Console(stderr=True).status("Evaluating"):
+        row = client.evaluate_model(model, dataset, share, split.value_of_proto, seed)
+    if as_json:
+        print_json(row)
+        return
+    print_evaluation(row)
 
 
 @app.command()

@@ -383,7 +383,9 @@ class TrainingJob(_message.Message):
     state: Global___TrainingJob.State.ValueType
     """Where the job stands."""
     stage: _builtins.str
-    """What is being done: "queued", "reading", "fitting", "calibrating", "exporting", "evaluating", "publishing", "done"."""
+    """What is being done: "queued", "reading", "fitting", "calibrating", "impostors" (where asked
+    for), "exporting", "evaluating", "publishing", "done".
+    """
     progress: _builtins.float
     """Share of the whole that is done, 0 to 1."""
     message: _builtins.str
@@ -677,6 +679,7 @@ class Model(_message.Message):
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    USER_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     version: _builtins.int
@@ -711,6 +714,8 @@ class Model(_message.Message):
     """Share of the users that it was evaluated with as impostors, as asked for."""
     temperature: _builtins.float
     """By which its logits are divided to be probabilities, above 0."""
+    user_count: _builtins.int
+    """How many `users` there are."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Aliases that point at this version."""
@@ -721,7 +726,7 @@ class Model(_message.Message):
 
     @_builtins.property
     def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Whom it can tell apart, in the order of its outputs."""
+        """Whom it can tell apart, in the order of its outputs; absent in lists."""
 
     @_builtins.property
     def params(self) -> _struct_pb2.Struct:
@@ -781,10 +786,11 @@ class Model(_message.Message):
         temperature: _builtins.float = ...,
         decision: Global___Thresholds | None = ...,
         files: _abc.Iterable[Global___PackageFile] | None = ...,
+        user_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "decision", b"decision", "evaluation", b"evaluation", "feature_set", b"feature_set", "params", b"params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "created_at", b"created_at", "curve", b"curve", "dataset", b"dataset", "decision", b"decision", "digest", b"digest", "evaluation", b"evaluation", "feature_set", b"feature_set", "files", b"files", "fingerprint", b"fingerprint", "fit_seconds", b"fit_seconds", "holdout", b"holdout", "impostors", b"impostors", "learner", b"learner", "libraries", b"libraries", "name", b"name", "near_ties", b"near_ties", "params", b"params", "phrase", b"phrase", "release_times", b"release_times", "seed", b"seed", "size_kib", b"size_kib", "split", b"split", "temperature", b"temperature", "training_attempts", b"training_attempts", "users", b"users", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "created_at", b"created_at", "curve", b"curve", "dataset", b"dataset", "decision", b"decision", "digest", b"digest", "evaluation", b"evaluation", "feature_set", b"feature_set", "files", b"files", "fingerprint", b"fingerprint", "fit_seconds", b"fit_seconds", "holdout", b"holdout", "impostors", b"impostors", "learner", b"learner", "libraries", b"libraries", "name", b"name", "near_ties", b"near_ties", "params", b"params", "phrase", b"phrase", "release_times", b"release_times", "seed", b"seed", "size_kib", b"size_kib", "split", b"split", "temperature", b"temperature", "training_attempts", b"training_attempts", "user_count", b"user_count", "users", b"users", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -938,7 +944,9 @@ class ListModelsResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
-        """Newest first, without curves, thresholds, files, per-user rows, confusion matrix and DET curve."""
+        """Newest first, without users, curves, thresholds and files, and of evaluations the numbers alone: without per-user
+        rows, confusion matrix, DET curve and open set.
+        """
 
     def __init__(
         self,
@@ -1110,7 +1118,6 @@ class Evaluation(_message.Message):
     CALIBRATION_ERROR_FIELD_NUMBER: _builtins.int
     EQUAL_ERROR_RATE_FIELD_NUMBER: _builtins.int
     USERS_FIELD_NUMBER: _builtins.int
-    CONFUSION_FIELD_NUMBER: _builtins.int
     DET_FIELD_NUMBER: _builtins.int
     OPEN_SET_FIELD_NUMBER: _builtins.int
     STATED_FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
@@ -1118,6 +1125,7 @@ class Evaluation(_message.Message):
     FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
     FALSE_REJECT_RATE_FIELD_NUMBER: _builtins.int
     UNKNOWN_RATE_FIELD_NUMBER: _builtins.int
+    CONFUSION_FIELD_NUMBER: _builtins.int
     attempts: _builtins.int
     """Attempts in the hold-out."""
     accuracy: _builtins.float
@@ -1159,16 +1167,16 @@ class Evaluation(_message.Message):
         """User by user, in the order of the labels."""
 
     @_builtins.property
-    def confusion(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Row by row, true user by predicted user, over the labels: n × n counts."""
-
-    @_builtins.property
     def det(self) -> _containers.RepeatedCompositeFieldContainer[Global___DetPoint]:
         """The trade between the two errors, all users pooled; at most 200 points."""
 
     @_builtins.property
     def open_set(self) -> Global___OpenSet:
         """Against people that it never saw; absent unless impostors were asked for."""
+
+    @_builtins.property
+    def confusion(self) -> Global___Confusion:
+        """Who was taken for whom."""
 
     def __init__(
         self,
@@ -1185,7 +1193,6 @@ class Evaluation(_message.Message):
         calibration_error: _builtins.float = ...,
         equal_error_rate: _builtins.float = ...,
         users: _abc.Iterable[Global___UserEvaluation] | None = ...,
-        confusion: _abc.Iterable[_builtins.int] | None = ...,
         det: _abc.Iterable[Global___DetPoint] | None = ...,
         open_set: Global___OpenSet | None = ...,
         stated_false_accept_rate: _builtins.float = ...,
@@ -1193,14 +1200,51 @@ class Evaluation(_message.Message):
         false_accept_rate: _builtins.float = ...,
         false_reject_rate: _builtins.float = ...,
         unknown_rate: _builtins.float = ...,
+        confusion: Global___Confusion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["open_set", b"open_set"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "open_set", b"open_set"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "attempts", b"attempts", "calibration_error", b"calibration_error", "confusion", b"confusion", "det", b"det", "equal_error_rate", b"equal_error_rate", "false_accept_rate", b"false_accept_rate", "false_reject_rate", b"false_reject_rate", "log_loss", b"log_loss", "macro_f1", b"macro_f1", "macro_precision", b"macro_precision", "macro_recall", b"macro_recall", "open_set", b"open_set", "stated_false_accept_rate", b"stated_false_accept_rate", "threshold", b"threshold", "top3_accuracy", b"top3_accuracy", "unknown_rate", b"unknown_rate", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Evaluation: _TypeAlias = Evaluation  # noqa: Y015
+
+@_typing.final
+class Confusion(_message.Message):
+    """The cells of a confusion matrix that are not 0, row by row; as many of each. There are no more of them than attempts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTUAL_FIELD_NUMBER: _builtins.int
+    PREDICTED_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def actual(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Who typed, as a position among the labels, from 0."""
+
+    @_builtins.property
+    def predicted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Whom the model named."""
+
+    @_builtins.property
+    def count(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Attempts."""
+
+    def __init__(
+        self,
+        *,
+        actual: _abc.Iterable[_builtins.int] | None = ...,
+        predicted: _abc.Iterable[_builtins.int] | None = ...,
+        count: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "count", b"count", "predicted", b"predicted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Confusion: _TypeAlias = Confusion  # noqa: Y015
 
 @_typing.final
 class UserEvaluation(_message.Message):
@@ -1369,6 +1413,44 @@ class CompareModelsRequest(_message.Message):
 Global___CompareModelsRequest: _TypeAlias = CompareModelsRequest  # noqa: Y015
 
 @_typing.final
+class EvaluateModelRequest(_message.Message):
+    """Which model, and on what."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    HOLDOUT_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Model reference."""
+    dataset: _builtins.str
+    """Dataset id."""
+    holdout: _builtins.float
+    """Share of each user's attempts, above 0 and below 1."""
+    split: _attempts_pb2.Split.ValueType
+    """How it is chosen; late if unspecified."""
+    seed: _builtins.int
+    """Seed of a random split."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        dataset: _builtins.str = ...,
+        holdout: _builtins.float = ...,
+        split: _attempts_pb2.Split.ValueType = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "holdout", b"holdout", "model", b"model", "seed", b"seed", "split", b"split"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateModelRequest: _TypeAlias = EvaluateModelRequest  # noqa: Y015
+
+@_typing.final
 class Comparison(_message.Message):
     """Every model on one hold-out."""
 
@@ -1436,12 +1518,16 @@ class ComparisonRow(_message.Message):
     learner: _builtins.str
     """Learner name."""
     seen_attempts: _builtins.int
-    """Attempts of this hold-out that it saw in training, calibration included; any makes its figures flattering."""
+    """Attempts of this hold-out that it saw in training, calibration included, with the same releases, others or none; any
+    makes its figures flattering.
+    """
     p_value: _builtins.float
     """McNemar's exact test against the first row: probability of a difference this large by chance; absent in that row."""
     @_builtins.property
     def evaluation(self) -> Global___Evaluation:
-        """How it did; absent where it could not be evaluated."""
+        """How it did; absent where it could not be evaluated. In a comparison without per-user rows, confusion matrix and DET
+        curve, which EvaluateModel gives.
+        """
 
     @_builtins.property
     def error(self) -> _attempts_pb2.Error:

@@ -103,6 +103,11 @@ class TrainingServiceStub:
                 request_serializer=keyprint_dot_v1_dot_training__pb2.CompareModelsRequest.SerializeToString,
                 response_deserializer=keyprint_dot_v1_dot_training__pb2.Comparison.FromString,
                 _registered_method=True)
+        self.EvaluateModel = channel.unary_unary(
+                '/keyprint.v1.TrainingService/EvaluateModel',
+                request_serializer=keyprint_dot_v1_dot_training__pb2.EvaluateModelRequest.SerializeToString,
+                response_deserializer=keyprint_dot_v1_dot_training__pb2.ComparisonRow.FromString,
+                _registered_method=True)
         self.DownloadModel = channel.unary_stream(
                 '/keyprint.v1.TrainingService/DownloadModel',
                 request_serializer=keyprint_dot_v1_dot_training__pb2.DownloadModelRequest.SerializeToString,
@@ -212,6 +217,13 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EvaluateModel(self, request, context):
+        """Evaluates one model on a hold-out, with all that a comparison leaves out of its row.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DownloadModel(self, request, context):
         """The model's package: its header, then BentoML's own export in pieces.
         """
@@ -293,6 +305,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.CompareModels,
                     request_deserializer=keyprint_dot_v1_dot_training__pb2.CompareModelsRequest.FromString,
                     response_serializer=keyprint_dot_v1_dot_training__pb2.Comparison.SerializeToString,
+            ),
+            'EvaluateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateModel,
+                    request_deserializer=keyprint_dot_v1_dot_training__pb2.EvaluateModelRequest.FromString,
+                    response_serializer=keyprint_dot_v1_dot_training__pb2.ComparisonRow.SerializeToString,
             ),
             'DownloadModel': grpc.unary_stream_rpc_method_handler(
                     servicer.DownloadModel,
@@ -659,6 +676,33 @@ class TrainingService:
             '/keyprint.v1.TrainingService/CompareModels',
             keyprint_dot_v1_dot_training__pb2.CompareModelsRequest.SerializeToString,
             keyprint_dot_v1_dot_training__pb2.Comparison.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keyprint.v1.TrainingService/EvaluateModel',
+            keyprint_dot_v1_dot_training__pb2.EvaluateModelRequest.SerializeToString,
+            keyprint_dot_v1_dot_training__pb2.ComparisonRow.FromString,
             options,
             channel_credentials,
             insecure,

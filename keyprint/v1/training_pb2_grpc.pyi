@@ -63,6 +63,8 @@ class TrainingServiceStub:
     """Where the aliases of a name pointed, and since when, newest first."""
     CompareModels: _grpc.UnaryUnaryMultiCallable[_training_pb2.CompareModelsRequest, _training_pb2.Comparison]
     """Evaluates every model on one and the same hold-out."""
+    EvaluateModel: _grpc.UnaryUnaryMultiCallable[_training_pb2.EvaluateModelRequest, _training_pb2.ComparisonRow]
+    """Evaluates one model on a hold-out, with all that a comparison leaves out of its row."""
     DownloadModel: _grpc.UnaryStreamMultiCallable[_training_pb2.DownloadModelRequest, _training_pb2.DownloadModelResponse]
     """The model's package: its header, then BentoML's own export in pieces."""
     UploadModel: _grpc.StreamUnaryMultiCallable[_training_pb2.UploadModelRequest, _training_pb2.Model]
@@ -102,6 +104,8 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """Where the aliases of a name pointed, and since when, newest first."""
     CompareModels: _aio.UnaryUnaryMultiCallable[_training_pb2.CompareModelsRequest, _training_pb2.Comparison]  # type: ignore[assignment]
     """Evaluates every model on one and the same hold-out."""
+    EvaluateModel: _aio.UnaryUnaryMultiCallable[_training_pb2.EvaluateModelRequest, _training_pb2.ComparisonRow]  # type: ignore[assignment]
+    """Evaluates one model on a hold-out, with all that a comparison leaves out of its row."""
     DownloadModel: _aio.UnaryStreamMultiCallable[_training_pb2.DownloadModelRequest, _training_pb2.DownloadModelResponse]  # type: ignore[assignment]
     """The model's package: its header, then BentoML's own export in pieces."""
     UploadModel: _aio.StreamUnaryMultiCallable[_training_pb2.UploadModelRequest, _training_pb2.Model]  # type: ignore[assignment]
@@ -216,6 +220,14 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_training_pb2.Comparison, _abc.Awaitable[_training_pb2.Comparison]]:
         """Evaluates every model on one and the same hold-out."""
+
+    @_abc_1.abstractmethod
+    def EvaluateModel(
+        self,
+        request: _training_pb2.EvaluateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_training_pb2.ComparisonRow, _abc.Awaitable[_training_pb2.ComparisonRow]]:
+        """Evaluates one model on a hold-out, with all that a comparison leaves out of its row."""
 
     @_abc_1.abstractmethod
     def DownloadModel(

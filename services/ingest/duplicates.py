@@ -9,15 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from keyprint.attempts import MAX_KEYSTROKES, Flags
+from keyprint.attempts import LEAST_KEYSTROKES, MAX_KEYSTROKES, Flags
 
 Keys = npt.NDArray[np.uint64]
 
 COLUMNS = ["attempt_id", "reason", "pressed_at"]
 """What `duplicates` looks at."""
-
-LEAST_KEYSTROKES = 8
-"""Keystrokes from which on nobody presses them twice at the same moments by chance, be their clock one of 16 ms."""
 
 _FACTORS = np.random.default_rng(0).integers(2**63, 2**64, MAX_KEYSTROKES + 1, np.uint64)
 """Of the presses by their number in an attempt: sums of what they are multiplied by differ where presses do."""

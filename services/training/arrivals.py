@@ -113,7 +113,7 @@ def _checked(name: str, directory: Path, memory_mib: int) -> Model:
             "content",
         )
     width = len(features.columns(model.phrase, model.release_times))
-    check_graph(directory / package.GRAPH, width, len(model.users), memory_mib)
+    check_graph(directory / package.GRAPH, width, model.user_count, memory_mib)
     return model
 
 

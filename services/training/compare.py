@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
 
 from keyprint import package
+from keyprint.attempts import LEAST_KEYSTROKES
 from keyprint.errors import FailedPrecondition, Internal, KeyprintError, NotFound
 from keyprint.features import FEATURE_SETS
 from keyprint.graph import Graph
 from keyprint.package import Package
 from services.training.arrays import Flags, Labels
 from services.training.dataset import Trainable
-from services.training.evaluate import Evaluation, evaluate, from_json
+from services.training.evaluate import evaluate
+from services.training.figures import Evaluation, Figures
 from services.training.models import Models
 from services.training.significance import mcnemar
 from services.training.store import Store
@@ -32,15 +34,15 @@ class Row:
 
     Attributes:
         model: which.
-        evaluation: how it did; None where it could not be evaluated.
+        figures: how it did; None where it could not be evaluated.
         correct: bool[n], the attempts that it identified rightly; empty where it could not be evaluated.
-        seen_attempts: how many of the hold-out it saw in training, calibration included.
+        seen_attempts: how many of the hold-out it saw in training, calibration included, whatever releases they had.
         error: why it could not be evaluated.
         p_value: chance of a difference from the first row as large as this one; None in that row and without figures.
     """
 
     model: Model
-    evaluation: Evaluation | None
+    figures: Figures | None
     correct: Flags
     seen_attempts: int
     error: KeyprintError | None = None
@@ -49,8 +51,8 @@ class Row:
     @property
     def rank(self) -> tuple[bool, bool, float]:
         """Sorts by: models that saw nothing of the hold-out, then those that did, then those that have no figures."""
-        accuracy = self.evaluation.accuracy if self.evaluation else 0.0
-        return self.evaluation is None, self.seen_attempts > 0, -accuracy
+        accuracy = self.figures.accuracy if self.figures else 0.0
+        return self.figures is None, self.seen_attempts > 0, -accuracy
 
 
 class Comparer:
@@ -66,40 +68,107 @@ class Comparer:
         found = (self._row(model, holdout, digest) for model in self._models.all())
         rows = [row for row in found if row]
         rows.sort(key=lambda row: row.rank)
-        if not rows or rows[0].evaluation is None:
+        if not rows or rows[0].figures is None:
             return rows
         best = rows[0]
         return [best] + [
-            Row(one.model, one.evaluation, one.correct, one.seen_attempts, None, mcnemar(best.correct, one.correct))
-            if one.evaluation
-            else one
-            for one in rows[1:]
+            replace(one, p_value=mcnemar(best.correct, one.correct)) if one.figures else one for one in rows[1:]
         ]
+
+    def evaluate(self, reference: str, holdout: Trainable) -> tuple[Row, Evaluation]:
+        """The row that a comparison has of one model, and how that did user by user.
+
+        Raises:
+            InvalidArgument: it is no reference.
+            NotFound: there is no such model.
+            FailedPrecondition: it cannot be evaluated on this hold-out.
+            Internal: its package is damaged.
+        """
+        model = self._models.get(reference)
+        if error := _incomparable(model, holdout) or _unknown(model.details.users, holdout):
+            raise error
+        try:
+            judged = self._judge(model, model.details.users, holdout)
+        except Exception as error:  # whatever ONNX Runtime, a parser or the disk finds wrong with it
+            # Or it was just deleted.
+            model = self._models.get(model.reference)
+            log.warning("%s cannot be evaluated", model.reference, exc_info=error)
+            raise _damaged() from None
+        return Row(model, judged.evaluation.figures, judged.correct, judged.seen_attempts), judged.evaluation
 
     def _row(self, model: Model, holdout: Trainable, digest: str) -> Row | None:
         if error := _incomparable(model, holdout):
             return _without_figures(model, error)
         measured = self._models.measured(model.digest, digest)
         try:
-            made = package.read(self._store.directory(model.name, model.version))
-            new = measured or _measure(model, holdout, made, digest)
-        except Exception as error:  # whatever ONNX Runtime, a parser or the disk finds wrong with it
-            return self._damaged(model, error)
-        if measured is None:
-            self._models.keep_measured(new)
-        seen = made.trained_ids.intersection(holdout.ids)
-        correct = np.unpackbits(np.frombuffer(new.correct, np.uint8), count=len(holdout.ids)).astype(np.bool_)
-        return Row(model, from_json(new.evaluation), correct, len(seen))
+            if measured is None:
+                users = self._models.users(model)
+                if error := _unknown(users, holdout):
+                    return _without_figures(model, error)
+                measured = _measured(model, digest, self._judge(model, users, holdout))
+                self._models.keep_measured(measured)
+            else:
+                # Its figures are those of the package that was published; it may be gone.
+                self._store.directory(model.name, model.version)
+        except Exception as error:  # as above
+            return self._without_package(model, error)
+        correct = np.unpackbits(np.frombuffer(measured.correct, np.uint8), count=len(holdout.ids)).astype(np.bool_)
+        return Row(model, measured.figures, correct, measured.seen_attempts)
 
-    def _damaged(self, model: Model, error: Exception) -> Row | None:
+    def _judge(self, model: Model, users: Sequence[str], holdout: Trainable) -> _Judged:
+        directory = self._store.directory(model.name, model.version)
+        made = package.read(directory)
+        if package.digest(directory) != model.digest:
+            raise ValueError("its digest is another than when it was published")
+        features = FEATURE_SETS[model.features].compute(holdout.attempts, model.release_times)
+        probabilities = Graph(directory / package.GRAPH).run(features)
+        truth = _positions(holdout.users, users)
+        return _Judged(
+            evaluate(probabilities, truth, users, made.decision),
+            probabilities.argmax(axis=1) == truth,
+            _seen(made, holdout),
+        )
+
+    def _without_package(self, model: Model, error: Exception) -> Row | None:
         try:
             self._models.get(model.reference)
         except NotFound:
             # It was deleted while it was read.
             return None
         log.warning("%s cannot be evaluated", model.reference, exc_info=error)
-        damaged = Internal("MODEL_DAMAGED", "Its package cannot be read or does not run; train it again.", "model")
-        return _without_figures(model, damaged)
+        return _without_figures(model, _damaged())
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """How one model did on a hold-out of n attempts: bool[n] `correct`, and how many of them it saw in training."""
+
+    evaluation: Evaluation
+    correct: Flags
+    seen_attempts: int
+
+
+def _damaged() -> Internal:
+    return Internal("MODEL_DAMAGED", "Its package cannot be read or does not run; train it again.", "model")
+
+
+def _measured(model: Model, digest: str, judged: _Judged) -> Measured:
+    return Measured(
+        model_digest=model.digest,
+        holdout_digest=digest,
+        figures=judged.evaluation.figures,
+        correct=np.packbits(judged.correct).tobytes(),
+        seen_attempts=judged.seen_attempts,
+    )
+
+
+def _seen(made: Package, holdout: Trainable) -> int:
+    """How many of the hold-out a model saw, be it with other releases or without; as ingest finds copies."""
+    seen = [one in made.trained_ids for one in holdout.ids]
+    if len(holdout.phrase) >= LEAST_KEYSTROKES:
+        timed = (one in made.trained_timings for one in holdout.timing_ids)
+        seen = [either or other for either, other in zip(seen, timed, strict=True)]
+    return sum(seen)
 
 
 def _without_figures(model: Model, error: KeyprintError) -> Row:
@@ -117,25 +186,16 @@ def _incomparable(model: Model, holdout: Trainable) -> FailedPrecondition | None
     if model.phrase != holdout.phrase:
         message = f"It reads {model.phrase!r} and this dataset has {holdout.phrase!r}."
         return FailedPrecondition("OTHER_PHRASE", message, "dataset")
-    if unknown := sorted(set(holdout.users.tolist()) - set(model.users)):
-        others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        return FailedPrecondition("UNKNOWN_USERS", f"It does not know {unknown[0]!r}{others}.", "dataset")
     if model.release_times and not holdout.release_times:
         return FailedPrecondition("NO_RELEASE_TIMES", "It needs release times, which this dataset lacks.", "dataset")
     return None
 
 
-def _measure(model: Model, holdout: Trainable, made: Package, digest: str) -> Measured:
-    features = FEATURE_SETS[model.features].compute(holdout.attempts, model.release_times)
-    probabilities = Graph(made.directory / package.GRAPH).run(features)
-    truth = _positions(holdout.users, model.users)
-    correct = probabilities.argmax(axis=1) == truth
-    return Measured(
-        model_digest=model.digest,
-        holdout_digest=digest,
-        evaluation=asdict(evaluate(probabilities, truth, model.users, made.decision)),
-        correct=np.packbits(correct).tobytes(),
-    )
+def _unknown(users: Sequence[str], holdout: Trainable) -> FailedPrecondition | None:
+    if unknown := sorted(set(holdout.users.tolist()).difference(users)):
+        others = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+        return FailedPrecondition("UNKNOWN_USERS", f"It does not know {unknown[0]!r}{others}.", "dataset")
+    return None
 
 
 def _positions(users: npt.NDArray[np.str_], labels: Sequence[str]) -> Labels:

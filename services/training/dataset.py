@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +71,11 @@ class Trainable:
     users: npt.NDArray[np.str_]
     ids: Sequence[bytes]
     attempts: Aligned
+
+    @cached_property
+    def timing_ids(self) -> list[bytes]:
+        """The attempts' timing to the millisecond, as `keyprint.attempts.timing_ids` has it."""
+        return attempts.timing_ids(self.attempts)
 
     def held_out(self, share: float, split: Split, seed: int) -> Flags:
         """bool[n]: which attempts are kept from training."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from keyprint import package
-from services.training.evaluate import Evaluation
-from services.training.tables import Model, now
+from services.training.figures import Evaluation
+from services.training.tables import Details, Model, now
 
 
 def entry(name: str, version: int, directory: Path) -> Model:
@@ -19,26 +18,37 @@ def entry(name: str, version: int, directory: Path) -> Model:
     """
     made = package.read(directory)
     evaluation = package.read_metrics(directory, Evaluation)
-    if tuple(one.user for one in evaluation.users) != made.labels or len(evaluation.confusion) != len(made.labels) ** 2:
-        raise ValueError("metrics.json tells of other users than labels.json")
-    files, about = package.files(directory), asdict(made.training)
-    # Theirs is the size of the data, and the package has them.
-    for many in ("attempt_ids", "timing_ids", "typical"):
-        del about[many]
+    if tuple(one.user for one in evaluation.users) != made.labels:
+        raise ValueError("metrics.json: users: they are others than those of labels.json")
+    if not evaluation.confusion.fits(len(made.labels), evaluation.attempts):
+        raise ValueError("metrics.json: confusion: it is of other users or attempts")
+    files, training = package.files(directory), made.training
     return Model(
         name=name,
         version=version,
+        learner=training.learner,
         features=made.inputs.feature_set,
         features_version=made.inputs.version,
         release_times=made.inputs.release_times,
         phrase=made.inputs.phrase,
-        users=list(made.labels),
-        thresholds=asdict(made.decision),
+        user_count=len(made.labels),
+        dataset=training.dataset,
+        fingerprint=training.fingerprint,
+        holdout=training.holdout,
+        split=training.split,
+        params=training.params,
+        seed=training.seed,
+        impostors=training.impostors,
+        temperature=training.temperature,
+        thresholds=made.decision,
         training_attempts=len(made.trained_ids),
+        fit_seconds=training.fit_seconds,
+        near_ties=training.near_ties,
         size_kib=sum(one.size for one in files) // 1024,
-        files=[asdict(one) for one in files],
+        files=tuple(files),
         digest=package.digest(directory),
-        evaluation=asdict(evaluation),
+        libraries=training.libraries,
+        figures=evaluation.figures,
+        details=Details(users=made.labels, evaluation=evaluation, curve=training.curve),
         created_at=now(),
-        **about,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_hex
@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from keyprint.errors import NotFound
 from keyprint.holdout import Split
+from keyprint.package import Point
 from services.training.reserve import reserve
 from services.training.tables import (
     CANCELLED,
@@ -72,7 +73,7 @@ class Jobs:
                     progress=0.0,
                     message="Waiting for its turn.",
                     version=reserve(session, asked.model, new_version),
-                    curve=[],
+                    curve=(),
                     created_at=now(),
                     **vars(asked),
                 )
@@ -119,7 +120,7 @@ class Jobs:
             "stage": "reading",
             "message": "Starting the process that trains.",
             "started_at": now(),
-            "curve": [],
+            "curve": (),
             "progress": 0.0,
             "expected_at": None,
         }
@@ -127,13 +128,13 @@ class Jobs:
             query = update(Job).where(Job.id == job, Job.state.in_((PENDING, RUNNING))).values(begun)
             return bool(session.execute(query.returning(Job.id)).all())
 
-    def note(self, job: str, progress: Progress, curve: list[dict[str, Any]], remaining: float | None = None) -> None:
+    def note(self, job: str, progress: Progress, curve: Sequence[Point], remaining: float | None = None) -> None:
         """Notes how far a job is, and the seconds left as far as anybody knows."""
         noted = {
             "stage": progress.stage,
             "progress": progress.progress,
             "message": progress.message,
-            "curve": curve,
+            "curve": tuple(curve),
             "expected_at": None if remaining is None else now() + timedelta(seconds=remaining),
         }
         with self._sessions.begin() as session:

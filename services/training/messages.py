@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
 from keyprint.features import FeatureSet
-from keyprint.package import Thresholds
+from keyprint.package import Point, Thresholds
 from keyprint.timestamps import timestamp
-from keyprint.typed import convert
 from keyprint.v1 import attempts_pb2, training_pb2
 from services.training.compare import Row
-from services.training.evaluate import Evaluation, from_json
+from services.training.figures import Evaluation, Figures
 from services.training.learners.learner import Learner
 from services.training.tables import RUNNING, AliasMove, Job, Model, now
 
@@ -53,9 +51,8 @@ def job_message(row: Job, curve: bool = True) -> training_pb2.TrainingJob:
     return message
 
 
-def model_message(row: Model, aliases: Sequence[str], details: bool = True) -> training_pb2.Model:
-    """A model, with or without curve, thresholds, files, per-user rows, confusion matrix and DET curve."""
-    evaluation = evaluation_message(from_json(row.evaluation), details)
+def model_message(row: Model, aliases: Sequence[str]) -> training_pb2.Model:
+    """A model as lists have it: without users, curve, thresholds and files, and without details of its evaluation."""
     return training_pb2.Model(
         name=row.name,
         version=row.version,
@@ -64,7 +61,7 @@ def model_message(row: Model, aliases: Sequence[str], details: bool = True) -> t
         feature_set=training_pb2.FeatureSet(name=row.features, version=row.features_version),
         release_times=row.release_times,
         phrase=row.phrase,
-        users=row.users,
+        user_count=row.user_count,
         dataset=row.dataset,
         fingerprint=row.fingerprint,
         holdout=row.holdout,
@@ -76,13 +73,23 @@ def model_message(row: Model, aliases: Sequence[str], details: bool = True) -> t
         size_kib=row.size_kib,
         digest=row.digest,
         libraries=row.libraries,
-        evaluation=evaluation,
+        evaluation=evaluation_message(row.figures),
         created_at=timestamp(row.created_at),
         near_ties=row.near_ties,
         impostors=row.impostors,
         temperature=row.temperature,
-        **_details(row) if details else {},
     )
+
+
+def whole_model_message(row: Model, aliases: Sequence[str]) -> training_pb2.Model:
+    """A model with everything that there is to tell of it."""
+    message, details = model_message(row, aliases), row.details
+    message.users.extend(details.users)
+    message.evaluation.CopyFrom(evaluation_message(details.evaluation))
+    message.curve.extend(_curve(details.curve))
+    message.decision.CopyFrom(_thresholds(row.thresholds))
+    message.files.extend(training_pb2.PackageFile(name=one.name, size=one.size) for one in row.files)
+    return message
 
 
 def alias_move_message(row: AliasMove) -> training_pb2.AliasMove:
@@ -90,17 +97,13 @@ def alias_move_message(row: AliasMove) -> training_pb2.AliasMove:
     return training_pb2.AliasMove(alias=row.alias, version=row.version, moved_at=timestamp(row.moved_at))
 
 
-def evaluation_message(evaluation: Evaluation, details: bool = True) -> training_pb2.Evaluation:
-    """An evaluation, with or without per-user rows, confusion matrix and DET curve."""
-    content = asdict(evaluation)
-    if not details:
-        for name in ("users", "confusion", "det", "open_set"):
-            content.pop(name)
-    return training_pb2.Evaluation(**content)
+def evaluation_message(figures: Figures) -> training_pb2.Evaluation:
+    """Figures, and the rest where they are an Evaluation."""
+    return training_pb2.Evaluation(**asdict(figures))
 
 
-def row_message(row: Row) -> training_pb2.ComparisonRow:
-    """One model of a comparison."""
+def row_message(row: Row, evaluation: Evaluation | None = None) -> training_pb2.ComparisonRow:
+    """One model of a comparison, its figures alone or its whole evaluation."""
     message = training_pb2.ComparisonRow(
         name=row.model.name,
         version=row.model.version,
@@ -108,8 +111,8 @@ def row_message(row: Row) -> training_pb2.ComparisonRow:
         seen_attempts=row.seen_attempts,
         p_value=row.p_value,
     )
-    if row.evaluation:
-        message.evaluation.CopyFrom(evaluation_message(row.evaluation))
+    if figures := evaluation or row.figures:
+        message.evaluation.CopyFrom(evaluation_message(figures))
     if row.error:
         message.error.CopyFrom(row.error.to_proto())
     return message
@@ -148,16 +151,8 @@ def split_value(split: str) -> attempts_pb2.Split.ValueType:
     return attempts_pb2.Split.Value(f"SPLIT_{split.upper()}")
 
 
-def _curve(points: Sequence[Mapping[str, Any]]) -> list[training_pb2.CurvePoint]:
-    return [training_pb2.CurvePoint(**point) for point in points]
-
-
-def _details(row: Model) -> dict[str, Any]:
-    return {
-        "curve": _curve(row.curve),
-        "decision": _thresholds(convert(row.thresholds, Thresholds)),
-        "files": [training_pb2.PackageFile(**one) for one in row.files],
-    }
+def _curve(points: Sequence[Point]) -> list[training_pb2.CurvePoint]:
+    return [training_pb2.CurvePoint(step=one.step, loss=one.loss, accuracy=one.accuracy) for one in points]
 
 
 def _thresholds(found: Thresholds) -> training_pb2.Thresholds:

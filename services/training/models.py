@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sqlalchemy import Select, delete, inspect, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from keyprint.errors import NotFound
 from keyprint.names import Reference, parse_reference
 from services.training.reserve import hold, reserve
-from services.training.tables import Alias, AliasMove, Measured, Model, Name, Sessions, now, upsert
+from services.training.tables import Alias, AliasMove, Details, Measured, Model, Name, Sessions, now, upsert
 
 
 class Models:
@@ -18,7 +18,7 @@ class Models:
         self._sessions = sessions
 
     def get(self, reference: str) -> Model:
-        """The model that a reference names.
+        """The model that a reference names, with its details.
 
         Raises:
             InvalidArgument: it is no reference.
@@ -32,7 +32,7 @@ class Models:
         return found
 
     def page(self, before: int | None, size: int) -> list[Model]:
-        """Up to `size` models, newest first, those numbered below `before`."""
+        """Up to `size` models, newest first, those numbered below `before`, without their details."""
         query = select(Model).order_by(Model.number.desc()).limit(size)
         if before is not None:
             query = query.where(Model.number < before)
@@ -40,9 +40,21 @@ class Models:
             return list(session.scalars(query))
 
     def all(self) -> list[Model]:
-        """All models, newest first."""
+        """All models, newest first, without their details."""
         with self._sessions.begin() as session:
             return list(session.scalars(select(Model).order_by(Model.number.desc())))
+
+    def users(self, model: Model) -> tuple[str, ...]:
+        """The labels of a model that was read without its details, in the order of its outputs.
+
+        Raises:
+            NotFound: it was just deleted.
+        """
+        with self._sessions.begin() as session:
+            found = session.scalars(select(Details.users).where(Details.number == model.number)).one_or_none()
+        if found is None:
+            raise _no(model.reference)
+        return found
 
     def aliases(self) -> dict[str, list[str]]:
         """Model reference to the aliases that point at it, in order."""
@@ -53,7 +65,7 @@ class Models:
         return found
 
     def set_alias(self, reference: str, alias: str) -> Model:
-        """Points an alias at the model that a reference names.
+        """Points an alias at the model that a reference names; gives that with its details.
 
         Raises:
             InvalidArgument: it is no reference.
@@ -158,6 +170,7 @@ def _move(name: str, alias: str, version: int) -> AliasMove:
 
 def _named(session: Session, wanted: Reference) -> Select[Model]:
     query = select(Model).where(Model.name == wanted.name).order_by(Model.version.desc()).limit(1)
+    query = query.options(joinedload(Model.details))
     version = wanted.version
     if wanted.alias is not None:
         alias = session.get(Alias, (wanted.name, wanted.alias))

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from keyprint import holdout
 from keyprint.errors import FailedPrecondition
-from keyprint.package import Rate, Thresholds
-from keyprint.typed import Count, Many, Number, Share, Text
+from keyprint.package import Thresholds
 from services.training.arrays import Flags, Labels, Probabilities
 from services.training.dataset import Trainable, select
+from services.training.figures import OpenSet
 from services.training.fit import Fit, Span
 from services.training.probe import calibrate
-from services.training.rates import DetPoint, det_curve, equal_error_rate
+from services.training.rates import det_curve, equal_error_rate
 
 FEWEST_KNOWN = 2
-
-
-@dataclass(frozen=True)
-class OpenSet:
-    """Claims of impostors against a model that never saw them; `keyprint.v1.OpenSet` says what each field is."""
-
-    impostors: Many[Text]
-    attempts: Count
-    stated_false_accept_rate: Rate
-    threshold: Number
-    false_accept_rate: Share
-    false_reject_rate: Share
-    false_positive_identification_rate: Share
-    false_negative_identification_rate: Share
-    equal_error_rate: Share
-    det: Many[DetPoint]
 
 
 def check_impostors(users: int, share: float) -> int:

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from sklearn import metrics
 
-from keyprint.typed import Number, Share
 from services.training.arrays import Floats
+from services.training.figures import DetPoint
 
 DET_POINTS = 200
-
-
-@dataclass(frozen=True)
-class DetPoint:
-    """The two error rates, 0 to 1, when claims are accepted from a score of `threshold`."""
-
-    false_accept_rate: Share
-    false_reject_rate: Share
-    threshold: Number
 
 
 def error_rates(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats, Floats]:

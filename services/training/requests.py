@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
@@ -47,6 +49,24 @@ def asked(request: training_pb2.CreateTrainingJobRequest) -> Asked:
         seed=seed(request.seed),
         impostors=_impostors(request.impostors),
     )
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Which attempts of a dataset are held out: what share of each user's, and how they are chosen."""
+
+    share: float
+    split: Split
+    seed: int
+
+
+def holdout(request: training_pb2.CompareModelsRequest | training_pb2.EvaluateModelRequest) -> Holdout:
+    """Which attempts to judge models by.
+
+    Raises:
+        InvalidArgument: a field is wrong.
+    """
+    return Holdout(check_share(request.holdout), split(request.split), seed(request.seed))
 
 
 def _params(given: Struct) -> dict[str, object]:

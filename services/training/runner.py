@@ -6,7 +6,6 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -89,7 +88,7 @@ class Runner:
                 heard = process.heard(_LOOK_SECONDS)
                 progress = [said for said in heard if isinstance(said, Progress)]
                 if progress:
-                    job.curve = job.curve + [asdict(said.point) for said in progress if said.point]
+                    job.curve += tuple(said.point for said in progress if said.point)
                     self._note(job, progress[-1], pace.remaining(progress[-1].progress, time.monotonic()))
                 for said in heard:
                     if not isinstance(said, Progress):

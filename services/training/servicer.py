@@ -10,13 +10,13 @@ from google.protobuf import empty_pb2
 from keyprint import checks
 from keyprint.errors import InvalidArgument
 from keyprint.features import FEATURE_SETS
-from keyprint.holdout import check_share
 from keyprint.names import check_alias, check_model_name
 from keyprint.rpc import Watches
 from keyprint.v1 import training_pb2, training_pb2_grpc
 from services.training import departures, messages, requests
 from services.training.arrivals import Arrivals
 from services.training.compare import Comparer
+from services.training.dataset import Trainable
 from services.training.ingest import Ingest
 from services.training.intake import Intake
 from services.training.jobs import Jobs
@@ -112,7 +112,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     ) -> training_pb2.ListModelsResponse:
         size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
         rows, aliases = self._models.page(before, size + 1), self._models.aliases()
-        found = [messages.model_message(row, aliases.get(row.reference, ()), details=False) for row in rows[:size]]
+        found = [messages.model_message(row, aliases.get(row.reference, ())) for row in rows[:size]]
         token = str(rows[size - 1].number) if len(rows) > size else ""
         return training_pb2.ListModelsResponse(models=found, next_page_token=token)
 
@@ -140,18 +140,24 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     def CompareModels(  # noqa: N802
         self, request: training_pb2.CompareModelsRequest, context: grpc.ServicerContext
     ) -> training_pb2.Comparison:
-        share, split = check_share(request.holdout), requests.split(request.split)
-        seed = requests.seed(request.seed)
-        holdout = self._ingest.read(request.dataset).hold_out(share, split, seed)
+        asked = requests.holdout(request)
+        holdout = self._held_out(request.dataset, asked)
         return training_pb2.Comparison(
             dataset=holdout.id,
             fingerprint=holdout.fingerprint,
-            holdout=share,
-            split=messages.split_value(split),
-            seed=seed,
+            holdout=asked.share,
+            split=messages.split_value(asked.split),
+            seed=asked.seed,
             attempts=len(holdout.ids),
             rows=map(messages.row_message, self._comparer.compare(holdout)),
         )
+
+    def EvaluateModel(  # noqa: N802
+        self, request: training_pb2.EvaluateModelRequest, context: grpc.ServicerContext
+    ) -> training_pb2.ComparisonRow:
+        asked, model = requests.holdout(request), self._models.get(request.model)
+        row, evaluation = self._comparer.evaluate(model.reference, self._held_out(request.dataset, asked))
+        return messages.row_message(row, evaluation)
 
     def DownloadModel(  # noqa: N802
         self, request: training_pb2.DownloadModelRequest, context: grpc.ServicerContext
@@ -173,5 +179,8 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         pieces = (message.content for message in request_iterator)
         return self._message(self._arrivals.receive(pieces, name, first.header.new_version))
 
+    def _held_out(self, dataset: str, asked: requests.Holdout) -> Trainable:
+        return self._ingest.read(dataset).hold_out(asked.share, asked.split, asked.seed)
+
     def _message(self, model: Model) -> training_pb2.Model:
-        return messages.model_message(model, self._models.aliases().get(model.reference, ()))
+        return messages.whole_model_message(model, self._models.aliases().get(model.reference, ()))

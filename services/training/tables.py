@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, LargeBinary, String
+from sqlalchemy import JSON, Dialect, ForeignKey, LargeBinary, String, TypeDecorator
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
 
 from keyprint.database import open_database
+from keyprint.package import File, Point, Thresholds
+from keyprint.typed import convert, plain
+from services.training.figures import Evaluation, Figures
 
 Sessions = sessionmaker[Session]
 
@@ -34,6 +37,25 @@ def upsert(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.In
 def now() -> datetime:
     """The time, UTC, without a zone, as the catalogue stores it."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Typed(TypeDecorator[Any]):
+    """JSON that is of one kind, a dataclass or a tuple of them."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """As JSON has it."""
+        return plain(value, self.kind)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """As it was."""
+        return convert(value, self.kind)
 
 
 class Base(DeclarativeBase):
@@ -71,7 +93,7 @@ class Job(Base):
     params: Mapped[dict[str, float]] = mapped_column(JSON)
     seed: Mapped[int]
     impostors: Mapped[float] = mapped_column(default=0.0)
-    curve: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    curve: Mapped[tuple[Point, ...]] = mapped_column(Typed(tuple[Point, ...]))
     error_reason: Mapped[str] = mapped_column(default="")
     error_field: Mapped[str] = mapped_column(default="")
     error_message: Mapped[str] = mapped_column(default="")
@@ -82,7 +104,7 @@ class Job(Base):
 
 
 class Model(Base):
-    """One version of a model."""
+    """One version of a model; what grows with its users lies in a row of `Details`, so that lists need not read it."""
 
     __tablename__ = "models"
 
@@ -94,7 +116,7 @@ class Model(Base):
     features_version: Mapped[int]
     release_times: Mapped[bool]
     phrase: Mapped[str]
-    users: Mapped[list[str]] = mapped_column(JSON)
+    user_count: Mapped[int]
     dataset: Mapped[str]
     fingerprint: Mapped[str] = mapped_column(String(64))
     holdout: Mapped[float]
@@ -103,22 +125,33 @@ class Model(Base):
     seed: Mapped[int]
     impostors: Mapped[float]
     temperature: Mapped[float]
-    thresholds: Mapped[dict[str, Any]] = mapped_column(JSON)
+    thresholds: Mapped[Thresholds] = mapped_column(Typed(Thresholds))
     training_attempts: Mapped[int]
     fit_seconds: Mapped[float]
     near_ties: Mapped[int]
     size_kib: Mapped[int]
-    files: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    files: Mapped[tuple[File, ...]] = mapped_column(Typed(tuple[File, ...]))
     digest: Mapped[str] = mapped_column(String(64))
     libraries: Mapped[dict[str, str]] = mapped_column(JSON)
-    evaluation: Mapped[dict[str, Any]] = mapped_column(JSON)
-    curve: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    figures: Mapped[Figures] = mapped_column(Typed(Figures))
     created_at: Mapped[datetime]
+    details: Mapped[Details] = relationship(cascade="all", passive_deletes=True, lazy="raise")
 
     @property
     def reference(self) -> str:
         """name@version"""
         return f"{self.name}@{self.version}"
+
+
+class Details(Base):
+    """What there is to tell of one model that grows with its users or its training."""
+
+    __tablename__ = "model_details"
+
+    number: Mapped[int] = mapped_column(ForeignKey("models.number", ondelete="CASCADE"), primary_key=True)
+    users: Mapped[tuple[str, ...]] = mapped_column(Typed(tuple[str, ...]))
+    evaluation: Mapped[Evaluation] = mapped_column(Typed(Evaluation))
+    curve: Mapped[tuple[Point, ...]] = mapped_column(Typed(tuple[Point, ...]))
 
 
 class Alias(Base):
@@ -146,12 +179,14 @@ class AliasMove(Base):
 class Measured(Base):
     """How one model did on one hold-out, each known by a digest of its content.
 
-    `correct` has a bit for each attempt of the hold-out, in dataset order: those identified rightly.
+    `correct` has a bit for each attempt of the hold-out, in dataset order: those identified rightly.  It saw
+    `seen_attempts` of them in training.
     """
 
     __tablename__ = "evaluations"
 
     model_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     holdout_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    evaluation: Mapped[dict[str, Any]] = mapped_column(JSON)
+    figures: Mapped[Figures] = mapped_column(Typed(Figures))
     correct: Mapped[bytes] = mapped_column(LargeBinary)
+    seen_attempts: Mapped[int]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keyprint import attempts, package
+from keyprint import package
 from keyprint.features import feature_set
 from keyprint.graph import Graph
 from keyprint.package import Point, Training
@@ -87,7 +87,7 @@ def train(order: Order, data: Trainable, tell: Tell) -> Outcome:
             near_ties=near_ties,
             curve=tuple(curve),
             attempt_ids=tuple(one.hex() for one in known.ids),
-            timing_ids=tuple(one.hex() for one in attempts.timing_ids(known.attempts)),
+            timing_ids=tuple(one.hex() for one in known.timing_ids),
             typical=typical(known.attempts, data.release_times),
         ),
     )

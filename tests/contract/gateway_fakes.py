@@ -349,6 +349,13 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
     def UploadModel(self, request_iterator: Any, context: Any) -> training_pb2.Model:  # noqa: N802
         raise errors.InvalidArgument("MODEL_FILE_INVALID", "Nobody sends models over HTTP.", "content")
 
+    def EvaluateModel(self, request: training_pb2.EvaluateModelRequest, context: Any) -> training_pb2.ComparisonRow:  # noqa: N802
+        if request.model != "adaboost-1":
+            raise errors.NotFound("MODEL_NOT_FOUND", f"There is no model {request.model!r}.", "model")
+        found = evaluation(0.9)
+        found.users.add(user="ann", recall=0.75, support=8)
+        return training_pb2.ComparisonRow(name=request.model, version=1, evaluation=found, seen_attempts=request.seed)
+
     def CompareModels(self, request: training_pb2.CompareModelsRequest, context: Any) -> training_pb2.Comparison:  # noqa: N802
         row = training_pb2.ComparisonRow
         rows = [

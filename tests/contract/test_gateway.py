@@ -362,6 +362,14 @@ def test_a_comparison_marks_leaks_and_what_cannot_be_compared(house: House) -> N
     assert "evaluation" not in other
 
 
+def test_a_model_is_evaluated_user_by_user(house: House) -> None:
+    query = {"dataset": "ds_1", "holdout": "0.2", "seed": "7"}
+    row = house.http.get("/v1/models/adaboost-1/evaluation", params=query).json()
+    assert row["evaluation"]["users"][0]["user"] == "ann"
+    assert row["seen_attempts"] == 7
+    assert_problem(house.http.get("/v1/models/nobody/evaluation", params=query), 404, "MODEL_NOT_FOUND", "model")
+
+
 def test_an_alias_is_set_with_or_without_a_version(house: House) -> None:
     events(house.http.get(f"/v1/training-jobs/{house.train().json()['id']}/events"))
     assert house.http.put("/v1/models/ada/aliases/best").json()["aliases"] == ["best"]
@@ -722,6 +730,7 @@ def test_openapi_describes_answers_and_errors(house: House) -> None:
         "/v1/datasets/{dataset}/records",
         "/v1/training-jobs/{job}:cancel",
         "/v1/comparisons",
+        "/v1/models/{name}/evaluation",
         "/v1/models/{name}:identify",
         "/v1/models/{name}/predictions.csv",
     }

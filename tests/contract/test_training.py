@@ -139,7 +139,7 @@ def test_its_model_says_everything_about_itself(
     evaluation = model.evaluation
     assert 0.5 < evaluation.accuracy <= 1.0
     assert evaluation.accuracy_low <= evaluation.accuracy <= evaluation.accuracy_high
-    assert sum(evaluation.confusion) == evaluation.attempts == sum(user.support for user in evaluation.users)
+    assert sum(evaluation.confusion.count) == evaluation.attempts == sum(user.support for user in evaluation.users)
     assert model.training_attempts + evaluation.attempts <= 120
 
 

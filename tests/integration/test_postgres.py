@@ -12,12 +12,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import grpc
 import psycopg
 import pytest
-from sqlalchemy import JSON, String, event
+from sqlalchemy import event
 
 from keyprint import simulate
 from keyprint.addresses import Address, free_address
@@ -27,8 +26,9 @@ from keyprint.errors import AlreadyExists
 from keyprint.v1 import training_pb2
 from services.training.jobs import Asked, Jobs
 from services.training.models import Models
-from services.training.tables import Job, Measured, Model, Sessions, now, open_tables
+from services.training.tables import Job, Sessions, open_tables
 from tests.conftest import Files, Serve
+from tests.unit.training.rows import measured, model_row
 from tests.unit.training.test_models import deleted_between
 
 pytestmark = pytest.mark.timeout(300)
@@ -152,14 +152,8 @@ def test_work_is_done_and_survives_a_kill(house: House, tmp_path: Path, serve: S
 
 
 def publish(jobs: Jobs, job: Job) -> None:
-    """Ends a job with a model, of which nothing but its name and version matters."""
-    row: dict[str, Any] = {
-        column.name: "" if isinstance(column.type, String | JSON) else 0
-        for column in Model.__table__.columns
-        if column.name != "number"
-    }
-    row |= {"name": job.model, "version": job.version, "digest": job.model, "release_times": False}
-    assert jobs.succeed(job.id, Model(**row | {"created_at": now()}))
+    """Ends a job with a model."""
+    assert jobs.succeed(job.id, model_row(job.model, job.version))
 
 
 @pytest.fixture
@@ -202,11 +196,11 @@ def test_figures_measured_by_many_at_once_are_kept_once(tables: Sessions) -> Non
     publish(jobs, job)
 
     def keep(number: int) -> None:
-        models.keep_measured(Measured(model_digest="eve", holdout_digest=str(number // 8), evaluation={}, correct=b"x"))
+        models.keep_measured(measured("eve1", str(number // 8)))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(keep, range(160)))
-    assert all(models.measured("eve", str(number)) for number in range(20))
+    assert all(models.measured("eve1", str(number)) for number in range(20))
 
 
 def test_nothing_is_kept_of_a_model_that_is_deleted_while_it_is_written(tables: Sessions) -> None:
@@ -215,8 +209,8 @@ def test_nothing_is_kept_of_a_model_that_is_deleted_while_it_is_written(tables: 
     assert jobs.begin(job.id)
     publish(jobs, job)
     models = deleted_between(tables, "eve@1")
-    models.keep_measured(Measured(model_digest="eve", holdout_digest="h", evaluation={}, correct=b"x"))
-    assert models.measured("eve", "h") is None
+    models.keep_measured(measured("eve1"))
+    assert models.measured("eve1", "h") is None
     assert models.all() == []
 
 

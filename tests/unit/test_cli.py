@@ -150,6 +150,7 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
             version=1,
             phrase="hi there",
             users=["ann"],
+            user_count=1,
             training_attempts=1234,
             temperature=0.0625,
             evaluation=_MEASURED,
@@ -162,9 +163,13 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
         )
 
     def ListModels(self, request: training_pb2.ListModelsRequest, context: Context) -> training_pb2.ListModelsResponse:
-        model = training_pb2.Model(name="m", version=1, aliases=["best"], users=["ann"])
+        model = training_pb2.Model(name="m", version=1, aliases=["best"], user_count=1)
         model.evaluation.accuracy = 0.5
         return training_pb2.ListModelsResponse(models=[model])
+
+    def EvaluateModel(self, request: training_pb2.EvaluateModelRequest, context: Context) -> training_pb2.ComparisonRow:
+        self.asked.append(request)
+        return training_pb2.ComparisonRow(name="m", version=1, evaluation=_MEASURED, seen_attempts=3)
 
     def CompareModels(self, request: training_pb2.CompareModelsRequest, context: Context) -> training_pb2.Comparison:
         self.asked.append(request)
@@ -656,6 +661,14 @@ def test_models_are_listed_shown_and_compared(services: Services, keyprint: Run)
     ]
     assert [text for text in told if text not in shown] == []
     assert json.loads(keyprint("models", "compare", "ds_1", "--json").out)["attempts"] == 180
+
+
+def test_a_model_is_evaluated_user_by_user(services: Services, keyprint: Run) -> None:
+    shown = keyprint("models", "evaluate", "m@1", "ds_1", "--holdout", "0.3").out
+    assert [text for text in ("m@1", "3 of them", "ann", "87.5%") if text not in shown] == []
+    assert json.loads(keyprint("models", "evaluate", "m", "ds_1", "--json").out)["seen_attempts"] == 3
+    asked, _ = services.training.asked
+    assert (asked.model, asked.dataset, asked.holdout) == ("m@1", "ds_1", 0.3)
 
 
 def test_models_get_aliases_and_are_deleted(services: Services, keyprint: Run) -> None:

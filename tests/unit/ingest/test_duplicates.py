@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from keyprint import attempts
-from services.ingest.duplicates import LEAST_KEYSTROKES, duplicates
+from keyprint.attempts import LEAST_KEYSTROKES
+from services.ingest.duplicates import duplicates
 from services.ingest.parse import parse_document, to_batch
 from services.ingest.tables import Dataset
 

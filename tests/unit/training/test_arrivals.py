@@ -111,6 +111,10 @@ def saying(file: str, **changes: Any) -> Callable[[Path], object]:
     return change
 
 
+def cells(actual: list[int], predicted: list[int], count: list[int]) -> dict[str, list[int]]:
+    return {"actual": actual, "predicted": predicted, "count": count}
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -119,9 +123,16 @@ def saying(file: str, **changes: Any) -> Callable[[Path], object]:
         (saying("training", fit_seconds="long"), "training.json: fit_seconds: Input should be a valid number"),
         (saying("training", near_ties=2**40), "training.json: near_ties: Input should be less than"),
         (saying("metrics", users=None), "metrics.json: users: "),
-        (saying("metrics", users=[]), "metrics.json tells of other users than labels.json"),
-        (saying("metrics", confusion=[1]), "metrics.json tells of other users than labels.json"),
-        (saying("metrics", confusion=[-1] * 9), "metrics.json: confusion.0: Input should be greater"),
+        (saying("metrics", users=[]), "metrics.json: users: they are others than those of labels.json"),
+        (saying("metrics", confusion=[1]), "metrics.json: confusion: Input should be an object"),
+        (saying("metrics", confusion=cells([3], [0], [15])), "metrics.json: confusion: it is of other users or"),
+        (saying("metrics", confusion=cells([0], [0], [14])), "metrics.json: confusion: it is of other users or"),
+        (saying("metrics", confusion=cells([0], [0, 1], [15])), "metrics.json: confusion: Value error, there must be"),
+        (
+            saying("metrics", confusion=cells([0], [0], [-1])),
+            "metrics.json: confusion.count.0: Input should be greater",
+        ),
+        (saying("metrics", schema_version=4), "metrics.json: it has schema version 4, and this Keyprint reads 5"),
         (saying("metrics", attempts=-1), "metrics.json: attempts: Input should be greater"),
         (saying("metrics", log_loss=float("nan")), "metrics.json: log_loss: Input should be a finite number"),
         (saying("labels", labels=[1]), "labels.json: labels"),

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from keyprint.package import Thresholds
-from services.training.evaluate import Evaluation, evaluate, from_json
+from keyprint.typed import convert, plain
+from services.training.evaluate import evaluate
+from services.training.figures import Evaluation
 from services.training.openset import evaluate_open
 from services.training.rates import equal_error_rate, error_rates
 
@@ -48,7 +50,10 @@ def test_it_agrees_with_scikit_learn(seed: int) -> None:
         metrics.top_k_accuracy_score(truth, probabilities, k=3, labels=range(5))
     )
     confusion = metrics.confusion_matrix(truth, best, labels=range(5))
-    assert list(found.confusion) == confusion.ravel().tolist()
+    cells = np.zeros((5, 5), np.int64)
+    cells[list(found.confusion.actual), list(found.confusion.predicted)] = found.confusion.count
+    assert cells.tolist() == confusion.tolist()
+    assert np.count_nonzero(cells) == len(found.confusion.count)
     assert [user.support for user in found.users] == each[3].tolist()
 
 
@@ -141,8 +146,8 @@ def test_the_order_of_the_users_does_not_matter(seed: int) -> None:
 
 def test_an_evaluation_survives_json() -> None:
     found = evaluate(*typed(1), LABELS, DECISION)
-    assert from_json(json.loads(json.dumps(asdict(found)))) == found
-    assert isinstance(found, Evaluation)
+    assert convert(json.loads(json.dumps(plain(found, Evaluation))), Evaluation) == found
+    assert convert(json.loads(json.dumps(asdict(found))), Evaluation) == found
 
 
 def test_the_interval_is_wilsons() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from keyprint.errors import AlreadyExists, NotFound
+from keyprint.package import Point
 from services.training.jobs import Asked, Jobs
 from services.training.messages import job_message
 from services.training.models import Models
@@ -19,12 +20,11 @@ from services.training.tables import (
     PENDING,
     RUNNING,
     SUCCEEDED,
-    Model,
     Sessions,
-    now,
     open_tables,
 )
 from services.training.work import Failure, Progress
+from tests.unit.training.rows import model_row
 
 ASKED = Asked("ds_1", "adaboost", "ada", 0.2, "late", "timing", {"trees": 10}, 0)
 
@@ -39,43 +39,11 @@ def jobs(tables: Sessions) -> Jobs:
     return Jobs(tables)
 
 
-def model(name: str = "ada", version: int = 1) -> Model:
-    return Model(
-        name=name,
-        version=version,
-        learner="adaboost",
-        features="timing",
-        features_version=1,
-        release_times=False,
-        phrase="ab",
-        users=["x", "y"],
-        dataset="ds_1",
-        fingerprint="f",
-        holdout=0.2,
-        split="late",
-        params={},
-        seed=0,
-        impostors=0.0,
-        temperature=1.0,
-        thresholds={},
-        training_attempts=8,
-        fit_seconds=0.1,
-        near_ties=0,
-        size_kib=1,
-        files=[],
-        digest=f"{name}{version}",
-        libraries={},
-        evaluation={},
-        curve=[],
-        created_at=now(),
-    )
-
-
 def succeed(jobs: Jobs, asked: Asked = ASKED, new_version: bool = False) -> int:
     """Runs a job to its end; gives the version that it made."""
     job = jobs.open(asked, "", new_version)
     assert jobs.begin(job.id)
-    assert jobs.succeed(job.id, model(asked.model, job.version))
+    assert jobs.succeed(job.id, model_row(asked.model, job.version))
     return job.version
 
 
@@ -91,7 +59,7 @@ def test_a_name_is_taken_while_a_job_makes_it_and_when_it_is_made(jobs: Jobs) ->
         jobs.open(ASKED, "", False)
     assert (caught.value.reason, caught.value.field) == ("MODEL_NAME_TAKEN", "model")
     jobs.begin(job.id)
-    jobs.succeed(job.id, model())
+    jobs.succeed(job.id, model_row())
     with pytest.raises(AlreadyExists):
         jobs.open(ASKED, "", False)
 
@@ -168,7 +136,7 @@ def test_a_job_that_runs_is_told_to_stop_and_cannot_succeed_any_more(jobs: Jobs,
     jobs.ask_to_cancel(job.id)
     assert jobs.is_cancelling(job.id)
     assert jobs.get(job.id).state == CANCELLING
-    assert not jobs.succeed(job.id, model())
+    assert not jobs.succeed(job.id, model_row())
     assert Models(tables).all() == []
     jobs.end_if_cancelling(job.id)
     assert jobs.get(job.id).state == CANCELLED
@@ -177,7 +145,7 @@ def test_a_job_that_runs_is_told_to_stop_and_cannot_succeed_any_more(jobs: Jobs,
 def test_an_ended_job_cannot_be_cancelled(jobs: Jobs) -> None:
     job = jobs.open(ASKED, "", False)
     jobs.begin(job.id)
-    jobs.succeed(job.id, model())
+    jobs.succeed(job.id, model_row())
     jobs.ask_to_cancel(job.id)
     jobs.end_if_cancelling(job.id)
     assert jobs.get(job.id).state == SUCCEEDED
@@ -186,11 +154,11 @@ def test_an_ended_job_cannot_be_cancelled(jobs: Jobs) -> None:
 def test_a_job_that_a_crash_stopped_begins_again_from_the_start(jobs: Jobs) -> None:
     job = jobs.open(ASKED, "", False)
     jobs.begin(job.id)
-    jobs.note(job.id, Progress("fitting", 0.4, "Half."), [{"step": 1, "loss": None, "accuracy": None}])
+    jobs.note(job.id, Progress("fitting", 0.4, "Half."), [Point(1, None, None)])
     assert [one.id for one in jobs.under_way()] == [job.id]
     assert jobs.begin(job.id)
     again = jobs.get(job.id)
-    assert (again.state, again.stage, again.progress, again.curve) == (RUNNING, "reading", 0.0, [])
+    assert (again.state, again.stage, again.progress, again.curve) == (RUNNING, "reading", 0.0, ())
     assert again.message == "Starting the process that trains."
 
 
@@ -198,8 +166,8 @@ def test_a_job_that_succeeds_twice_has_one_model(jobs: Jobs, tables: Sessions) -
     """As when the first answer was lost with the database's connection."""
     job = jobs.open(ASKED, "", False)
     jobs.begin(job.id)
-    assert jobs.succeed(job.id, model())
-    assert jobs.succeed(job.id, model())
+    assert jobs.succeed(job.id, model_row())
+    assert jobs.succeed(job.id, model_row())
     assert [one.reference for one in Models(tables).all()] == ["ada@1"]
 
 

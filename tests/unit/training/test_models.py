@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, String, event
+from sqlalchemy import event
 
 from keyprint.errors import InvalidArgument, NotFound
 from services.training import models as module
 from services.training.jobs import Asked, Jobs
 from services.training.models import Models
-from services.training.tables import AliasMove, Measured, Model, Sessions, now, open_tables
+from services.training.tables import AliasMove, Measured, Model, Sessions, open_tables
+from tests.unit.training.rows import measured, model_row
 
 
 def add(tables: Sessions, name: str) -> None:
@@ -23,13 +24,7 @@ def add(tables: Sessions, name: str) -> None:
     jobs = Jobs(tables)
     job = jobs.open(Asked("ds_1", "adaboost", name, 0.2, "late", "timing", {}, 0), "", True)
     jobs.begin(job.id)
-    row: dict[str, Any] = {
-        column.name: "" if isinstance(column.type, String | JSON) else 0
-        for column in Model.__table__.columns
-        if column.name not in ("number", "name")
-    }
-    row |= {"release_times": False, "created_at": now(), "version": job.version, "digest": f"{name}{job.version}"}
-    jobs.succeed(job.id, Model(name=name, **row))
+    jobs.succeed(job.id, model_row(name, job.version))
 
 
 @pytest.fixture
@@ -94,8 +89,8 @@ def test_a_bare_name_deletes_all_versions_with_their_aliases(models: Models) -> 
 
 def test_one_version_goes_alone_with_its_aliases_and_figures(models: Models) -> None:
     models.set_alias("ada@3", "live")
-    models.keep_measured(Measured(model_digest="ada3", holdout_digest="h", evaluation={}, correct=b""))
-    models.keep_measured(Measured(model_digest="ada2", holdout_digest="h", evaluation={}, correct=b""))
+    models.keep_measured(measured("ada3"))
+    models.keep_measured(measured("ada2"))
     assert references(models.delete("ada@live")) == ["ada@3"]
     assert models.get("ada").reference == "ada@2"
     assert models.aliases() == {}
@@ -133,19 +128,17 @@ def test_two_who_measure_one_model_at_once_both_keep_it(models: Models) -> None:
     def keep() -> None:
         for number in range(20):
             ready.wait(timeout=10)
-            models.keep_measured(
-                Measured(model_digest="ada1", holdout_digest=str(number), evaluation={"a": 1}, correct=b"x")
-            )
+            models.keep_measured(measured("ada1", str(number)))
 
     at_once(keep, keep, keep, keep)
     found = models.measured("ada1", "19")
     assert found is not None
-    assert (found.evaluation, found.correct) == ({"a": 1}, b"x")
+    assert (found.figures, found.correct, found.seen_attempts) == (measured("ada1").figures, b"\xf8", 1)
 
 
 def test_nothing_is_kept_of_a_model_that_was_deleted_meanwhile(models: Models) -> None:
     models.delete("ada@1")
-    models.keep_measured(Measured(model_digest="ada1", holdout_digest="h", evaluation={}, correct=b""))
+    models.keep_measured(measured("ada1"))
     assert models.measured("ada1", "h") is None
 
 
@@ -171,7 +164,7 @@ def deleted_between(tables: Sessions, reference: str) -> Models:
 
 def test_nothing_is_kept_of_a_model_that_is_deleted_while_it_is_written(tables: Sessions) -> None:
     models = deleted_between(tables, "ada@1")
-    models.keep_measured(Measured(model_digest="ada1", holdout_digest="h", evaluation={}, correct=b""))
+    models.keep_measured(measured("ada1"))
     assert models.measured("ada1", "h") is None
     assert references(models.all()) == ["ada@3", "bob@1", "ada@2"]
 

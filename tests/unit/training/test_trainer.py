@@ -22,7 +22,7 @@ from services.training.arrays import Floats
 from services.training.compare import Comparer
 from services.training.dataset import Trainable
 from services.training.entry import entry
-from services.training.evaluate import Evaluation, from_json
+from services.training.figures import Evaluation
 from services.training.learners.adaboost import Boosted
 from services.training.learners.learner import Examples, Learner, Report, Step
 from services.training.models import Models
@@ -31,23 +31,23 @@ from services.training.store import Store
 from services.training.tables import Model, open_tables
 from services.training.work import Order, Progress
 
-KEYS, EACH = 5, 20
+EACH = 20
 USERS = ("ann", "bob", "cat")
 
 
-def typing(users: tuple[str, ...] = USERS, each: int = EACH, seed: int = 0) -> Trainable:
+def typing(users: tuple[str, ...] = USERS, each: int = EACH, seed: int = 0, phrase: str = "abcde") -> Trainable:
     """People who differ in their tempo."""
     rng = np.random.default_rng(seed)
     names = np.array([user for user in users for _ in range(each)])
     tempo = np.repeat(np.arange(len(users)) * 80 + 80, each)[:, None]
-    pressed = np.cumsum(tempo * rng.lognormal(0, 0.05, (len(names), KEYS)) * 1000, axis=1).astype(np.int64)
+    pressed = np.cumsum(tempo * rng.lognormal(0, 0.05, (len(names), len(phrase))) * 1000, axis=1).astype(np.int64)
     pressed += np.arange(len(names))[:, None] * 60_000_000
     none = np.zeros_like(pressed)
     ids = [number.to_bytes(16, "big") for number in range(len(names))]
     aligned = Aligned(
         np.arange(len(names)), pressed, np.full_like(pressed, UNKNOWN_TIME), none.astype(np.int32), none.copy()
     )
-    return Trainable("ds_1", "abcde", "fingerprint", False, names, ids, aligned)
+    return Trainable("ds_1", phrase, "fingerprint", False, names, ids, aligned)
 
 
 @pytest.fixture
@@ -220,8 +220,8 @@ def test_impostors_are_judged_by_a_fit_that_never_saw_them(order: Order, monkeyp
     model, told = train(replace(order, impostors=0.3))
     # The one published, its calibration, and the one that is judged.
     assert users == [3, 3, 2]
-    assert model.users == list(USERS)
-    found = from_json(model.evaluation).open_set
+    assert model.details.users == USERS
+    found = model.details.evaluation.open_set
     assert found is not None
     assert len(found.impostors) == 1
     assert set(found.impostors) < set(USERS)
@@ -240,8 +240,8 @@ def test_impostors_must_leave_two_to_tell_apart(order: Order) -> None:
 def test_the_same_order_makes_the_same_figures_again(order: Order) -> None:
     first, _ = train(replace(order, impostors=0.3))
     again, _ = train(replace(order, impostors=0.3))
-    assert again.evaluation == first.evaluation
-    assert again.curve == first.curve
+    assert again.details.evaluation == first.details.evaluation
+    assert again.details.curve == first.details.curve
 
 
 # Comparison
@@ -269,8 +269,8 @@ def test_its_own_holdout_gives_its_own_figures(house: tuple[Models, Store, Model
     models, store, model = house
     data = typing()
     (row,) = Comparer(models, store).compare(data.only(data.held_out(0.25, "late", 0)))
-    assert row.evaluation
-    assert row.evaluation.accuracy == model.evaluation["accuracy"]
+    assert row.figures
+    assert row.figures.accuracy == model.figures.accuracy
     assert (row.seen_attempts, row.p_value, row.error) == (0, None, None)
 
 
@@ -285,7 +285,7 @@ def test_figures_are_measured_once(house: tuple[Models, Store, Model], monkeypat
     first = Comparer(models, store).compare(typing())
     monkeypatch.setattr(Graph, "run", None)
     again = Comparer(models, store).compare(typing())
-    assert again[0].evaluation == first[0].evaluation
+    assert again[0].figures == first[0].figures
     np.testing.assert_array_equal(again[0].correct, first[0].correct)
 
 
@@ -303,7 +303,7 @@ def test_what_cannot_be_compared_says_why(
     (row,) = Comparer(models, store).compare(replace(typing(), **changes))  # type: ignore[arg-type]
     assert row.error
     assert row.error.reason == reason
-    assert row.evaluation is None
+    assert row.figures is None
 
 
 @pytest.mark.parametrize("changes", [{"features_version": 99}, {"features": "shape"}])
@@ -314,7 +314,7 @@ def test_a_model_of_features_that_are_not_here_is_listed_as_such(
     with open_tables(f"sqlite:///{tmp_path / 'catalogue.db'}").begin() as session:
         session.execute(update(Model).values(changes))
     (row,) = Comparer(models, store).compare(typing())
-    assert row.evaluation is None
+    assert row.figures is None
     assert row.error
     assert (row.error.reason, row.error.field) == ("OTHER_FEATURES", "model")
 
@@ -334,7 +334,7 @@ def test_a_damaged_model_is_listed_as_such_below_the_others(
     first, last = Comparer(models, store).compare(typing())
     assert (first.model.name, first.error, last.model.name) == ("ada", None, "bob")
     assert last.error
-    assert (last.error.reason, last.evaluation) == ("MODEL_DAMAGED", None)
+    assert (last.error.reason, last.figures) == ("MODEL_DAMAGED", None)
 
 
 def test_a_model_whose_files_are_gone_is_damaged(house: tuple[Models, Store, Model]) -> None:
@@ -384,7 +384,75 @@ def test_a_model_that_saw_any_of_the_holdout_is_marked_and_ranks_below_one_that_
     first, last = Comparer(models, store).compare(data.only(data.held_out(order.holdout, "late", 0)))
     assert (first.model.name, first.seen_attempts, first.p_value) == ("few", 0, None)
     assert (last.model.name, last.seen_attempts) == ("all", 12)
-    assert first.evaluation
-    assert last.evaluation
-    assert last.evaluation.accuracy > first.evaluation.accuracy
+    assert first.figures
+    assert last.figures
+    assert last.figures.accuracy > first.figures.accuracy
     assert last.p_value == mcnemar(first.correct, last.correct) < 1
+
+
+def released(data: Trainable, hold_us: int = 60_000) -> Trainable:
+    """The same attempts with the releases of their keys, which gives them other ids."""
+    ids = [bytes([hold_us % 251]) + one[1:] for one in data.ids]
+    aligned = replace(data.attempts, released_at=data.attempts.pressed_at + hold_us)
+    return replace(data, release_times=True, ids=ids, attempts=aligned)
+
+
+@pytest.mark.parametrize("phrase", ["abcdefgh", "abcdefg"])
+def test_a_model_leaks_on_the_same_attempts_whatever_became_of_their_releases(
+    tmp_path: Path, order: Order, phrase: str
+) -> None:
+    """`all` has seen nearly everything, and `few`, a tree of one decision, nothing of the hold-out."""
+    models, store = Models(open_tables(f"sqlite:///{tmp_path / 'catalogue.db'}")), Store(tmp_path / "store")
+    data = typing(phrase=phrase)
+    few = {**order.params, "trees": 1, "depth": 1}
+    for name, wanted in {"all": replace(order, holdout=0.05), "few": replace(order, params=few)}.items():
+        train(wanted, data)
+        keep(models, store, name, Path(order.directory))
+    for hold_us in (60_000, 80_000):
+        holdout = released(data, hold_us).hold_out(order.holdout, "late", 0)
+        assert not set(holdout.ids) & set(data.ids)
+        rows = {row.model.name: row for row in Comparer(models, store).compare(holdout)}
+        assert rows["few"].seen_attempts == 0
+        # Of fewer than eight keys anybody may press two attempts alike.
+        assert rows["all"].seen_attempts == (12 if len(phrase) >= 8 else 0)
+        if len(phrase) >= 8:
+            assert list(rows) == ["few", "all"]
+            assert rows["all"].figures
+            assert rows["few"].figures
+            assert rows["all"].figures.accuracy > rows["few"].figures.accuracy
+
+
+def test_a_model_whose_package_was_changed_is_damaged_and_nothing_is_kept_of_it(
+    house: tuple[Models, Store, Model], tmp_path: Path
+) -> None:
+    """A package that can be read and run, and says other than the one that was published."""
+    models, store, model = house
+    path = store.directory("ada", 1) / "training.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps(about | {"attempt_ids": [], "timing_ids": []}))
+    holdout = typing()
+    (row,) = Comparer(models, store).compare(holdout)
+    assert row.error
+    assert row.error.reason == "MODEL_DAMAGED"
+    with pytest.raises(Internal) as caught:
+        Comparer(models, store).evaluate("ada", holdout)
+    assert caught.value.reason == "MODEL_DAMAGED"
+    # Mended, it is measured.
+    path.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+    assert package.digest(store.directory("ada", 1)) == model.digest
+    (row,) = Comparer(models, store).compare(holdout)
+    assert row.seen_attempts == 45
+
+
+def test_one_model_is_evaluated_as_a_comparison_does_it_and_user_by_user(house: tuple[Models, Store, Model]) -> None:
+    models, store, model = house
+    data = typing()
+    holdout = data.hold_out(0.25, "late", 0)
+    row, evaluation = Comparer(models, store).evaluate("ada", holdout)
+    (compared,) = Comparer(models, store).compare(holdout)
+    assert (row.figures, row.seen_attempts) == (compared.figures, compared.seen_attempts)
+    np.testing.assert_array_equal(row.correct, compared.correct)
+    assert evaluation == model.details.evaluation
+    with pytest.raises(FailedPrecondition) as caught:
+        Comparer(models, store).evaluate("ada", replace(holdout, users=np.array(["eve"] * 15)))
+    assert caught.value.reason == "UNKNOWN_USERS"
