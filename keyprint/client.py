@@ -254,6 +254,16 @@ class TrainingClient:
         with _told():
             return self._stub.CreateTrainingJob(request)
 
+    def get_training_job(self, job: str) -> training_pb2.TrainingJob:
+        """One job as it stands."""
+        with _told():
+            return self._stub.GetTrainingJob(_request(training_pb2.GetTrainingJobRequest, job=job))
+
+    def list_training_jobs(self) -> Iterator[training_pb2.TrainingJob]:
+        """All jobs, newest first, without their curves."""
+        for page in _pages(self._stub.ListTrainingJobs, training_pb2.ListTrainingJobsRequest()):
+            yield from page.jobs
+
     def watch_training_job(self, job: str) -> Iterator[training_pb2.TrainingJob]:
         """The job now, and again whenever it changes, until it has ended."""
         with _told():

@@ -52,6 +52,12 @@ class KeyprintError(Exception):
         self.field = field
         self.retry_seconds = retry_seconds
 
+    @property
+    def told(self) -> str:
+        """The error on one line, for people at a terminal."""
+        where = f"{self.reason}, {self.field}" if self.field else self.reason
+        return f"{self.message} [{where}]"
+
     def to_proto(self) -> attempts_pb2.Error:
         """The same error as it stands on a dataset or a job."""
         return attempts_pb2.Error(reason=self.reason, field=self.field, message=self.message)

@@ -18,6 +18,5 @@ def main() -> None:
     try:
         app()
     except KeyprintError as error:
-        where = f"{error.reason}, {error.field}" if error.field else error.reason
-        sys.stderr.write(f"error: {error.message} [{where}]\n")
+        sys.stderr.write(f"error: {error.told}\n")
         sys.exit(2 if error.reason == "SETTING_INVALID" else 1)

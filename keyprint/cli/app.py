@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from keyprint.attempts import DEFAULT_PHRASE
-from keyprint.cli import datasets, learners, models, predict, system, train
+from keyprint.cli import datasets, jobs, learners, models, predict, system, train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Tells people apart by how they type.")
 app.command()(system.up)
@@ -16,6 +16,7 @@ app.command()(system.demo)
 app.add_typer(datasets.app, name="datasets")
 app.command()(learners.learners)
 app.command()(train.train)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.command()(predict.predict)
 app.command()(predict.identify)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -59,6 +60,11 @@ def enum_name(message: Message, field: str) -> str:
     """The value of an enum field as every surface shows it: READY."""
     name: str = to_dict(message)[field]
     return name
+
+
+def moment(at: Timestamp) -> str:
+    """A moment, in UTC to the second; empty before it has come."""
+    return at.ToDatetime().isoformat(sep=" ", timespec="seconds") if at.seconds else ""
 
 
 def output() -> Console:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from keyprint.cli.console import add_row, enum_name, output
+from keyprint.cli.console import add_row, enum_name, moment, output
 from keyprint.v1 import training_pb2
 
 
@@ -43,7 +43,7 @@ def _made(model: training_pb2.Model) -> dict[str, str]:
     return {
         "model": f"{model.name}@{model.version}",
         "aliases": ", ".join(model.aliases),
-        "published at": model.created_at.ToDatetime().isoformat(sep=" ", timespec="seconds"),
+        "published at": moment(model.created_at),
         "learner": model.learner,
         "parameters": _pairs({name: f"{value:g}" for name, value in model.params.items() if isinstance(value, float)}),
         "features": features + (", with release times" if model.release_times else ""),

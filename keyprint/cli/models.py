@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from keyprint.cli.comparison import print_comparison
-from keyprint.cli.console import AsJson, add_row, output, print_json, training, whole_file
+from keyprint.cli.console import AsJson, add_row, moment, output, print_json, training, whole_file
+from keyprint.cli.holdout import Holdout, Seed, Split, SplitName, read_share
 from keyprint.cli.model import print_evaluation, print_model
-from keyprint.cli.train import Holdout, Seed, Split, SplitName, read_share
 from keyprint.errors import AlreadyExists
 from keyprint.jsonform import to_dict
 
@@ -41,7 +41,7 @@ def list_(as_json: AsJson = False) -> None:
             one.dataset,
             f"{one.user_count:,}",
             f"{one.evaluation.accuracy:.1%}",
-            one.created_at.ToDatetime().isoformat(sep=" ", timespec="seconds"),
+            moment(one.created_at),
         )
     output().print(table)
 
@@ -120,8 +120,7 @@ def aliases(
         return
     table = Table("alias", "version", "since")
     for one in moves:
-        since = one.moved_at.ToDatetime().isoformat(sep=" ", timespec="seconds")
-        add_row(table, one.alias, str(one.version) if one.version else "deleted", since)
+        add_row(table, one.alias, str(one.version) if one.version else "deleted", moment(one.moved_at))
     output().print(table)
 
 

@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Annotated
 
 import typer
 
 from keyprint.cli.comparison import print_comparison
-from keyprint.cli.console import AsJson, print_json, progress_bar, say, training
+from keyprint.cli.console import AsJson, print_json, say, training
+from keyprint.cli.holdout import Holdout, Seed, Split, SplitName, read_share
+from keyprint.cli.job import check, watch
 from keyprint.client import TrainingClient
-from keyprint.errors import FailedPrecondition, InvalidArgument
+from keyprint.errors import InvalidArgument, KeyprintError
 from keyprint.jsonform import to_dict
-from keyprint.v1 import attempts_pb2, training_pb2
+from keyprint.v1 import training_pb2
 
-
-class Split(enum.StrEnum):
-    """How a hold-out is chosen."""
-
-    late = "late"
-    random = "random"
-
-    @property
-    def value_of_proto(self) -> attempts_pb2.Split.ValueType:
-        """The same in a message."""
-        return attempts_pb2.Split.Value(f"SPLIT_{self.upper()}")
-
-
-Holdout = Annotated[
-    str, typer.Option(metavar="SHARE", help="Share of each user's attempts kept from training, above 0 and below 1.")
-]
-SplitName = Annotated[Split, typer.Option(help="How they are chosen: each user's last ones, or seeded random ones.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of every random choice.")]
-
-
-def read_share(holdout: str) -> float:
-    """Reads a hold-out.
-
-    Raises:
-        InvalidArgument: it is no number above 0 and below 1.
-    """
-    from keyprint.holdout import check_share
-
-    try:
-        share = float(holdout)
-    except ValueError:
-        raise InvalidArgument(
-            "HOLDOUT_OUT_OF_RANGE",
-            f"The hold-out must be a number above 0 and below 1, like 0.2, and not {holdout!r}.",
-            "holdout",
-        ) from None
-    return check_share(share)
+NOT_COMPARED = 3
+"""Exit status where the model was made and the comparison after it failed."""
 
 
 def read_params(params: list[str]) -> dict[str, float]:
@@ -96,7 +62,10 @@ def train(
     wait: Annotated[bool, typer.Option(help="Follow the job to its end; or print its id and leave.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model, then compare every model on the same hold-out. Exits with 1 if the job fails or is cancelled.
+    """Train a model, then compare every model on the same hold-out.
+
+    Exits with 1 if there is no model: the job failed or was cancelled. Exits with 3 if the model was made and the
+    comparison failed; `keyprint models compare` makes that up.
 
     Ctrl-C cancels the job.
     """
@@ -110,12 +79,21 @@ def train(
             print_json(job) if as_json else typer.echo(job.id)
             return
         job = follow(client, job)
-        trained = client.get_model(f"{job.model}@{job.version}")
-        comparison = client.compare_models(dataset, share, split.value_of_proto, seed)
+        made = f"{job.model}@{job.version}"
+        try:
+            trained = client.get_model(made)
+            comparison = client.compare_models(dataset, share, split.value_of_proto, seed)
+        except KeyprintError as error:
+            if as_json:
+                print_json({"job": to_dict(job), "error": to_dict(error.to_proto())})
+            else:
+                typer.echo(f"{made} is trained.")
+            say(f"error: {made} is made, and the comparison failed: {error.told}")
+            raise typer.Exit(NOT_COMPARED) from None
     if as_json:
         print_json({"job": to_dict(job), "model": to_dict(trained), "comparison": to_dict(comparison)})
         return
-    typer.echo(f"{trained.name}@{trained.version} is trained on {trained.training_attempts:,} attempts.")
+    typer.echo(f"{made} is trained on {trained.training_attempts:,} attempts.")
     print_comparison(comparison)
 
 
@@ -126,17 +104,11 @@ def follow(client: TrainingClient, job: training_pb2.TrainingJob) -> training_pb
         FailedPrecondition: the job failed, with its reason, or was cancelled.
     """
     say(f"Training has started: {job.id} makes {job.model}@{job.version} with {job.learner}.")
-    latest = job
     try:
-        with progress_bar(job.stage or "queued", 1.0) as (progress, task):
-            for latest in client.watch_training_job(job.id):
-                progress.update(task, completed=latest.progress, description=latest.message or latest.stage)
+        ended = watch(client, job)
     except KeyboardInterrupt:
         client.cancel_training_job(job.id)
         say(f"{job.id} is cancelled.")
         raise typer.Exit(130) from None
-    if latest.state == training_pb2.TrainingJob.STATE_FAILED:
-        raise FailedPrecondition(latest.error.reason, latest.error.message, latest.error.field)
-    if latest.state != training_pb2.TrainingJob.STATE_SUCCEEDED:
-        raise FailedPrecondition("JOB_CANCELLED", f"{job.id} was cancelled; it left no model.", "job")
-    return latest
+    check(ended)
+    return ended

@@ -136,6 +136,22 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
             raise errors.AlreadyExists("MODEL_NAME_TAKEN", "There is a model 'taken'.", "model")
         return Job(id="job_1", state=Job.STATE_PENDING, model=request.model, version=1, learner=request.learner)
 
+    def GetTrainingJob(self, request: training_pb2.GetTrainingJobRequest, context: Context) -> Job:
+        if request.job != "job_1":
+            raise errors.NotFound("JOB_NOT_FOUND", f"There is no training job {request.job!r}.", "job")
+        return Job(id="job_1", state=Job.STATE_RUNNING, progress=0.25, stage="fitting", model="m", version=1)
+
+    def ListTrainingJobs(
+        self, request: training_pb2.ListTrainingJobsRequest, context: Context
+    ) -> training_pb2.ListTrainingJobsResponse:
+        first = not request.page_token
+        job = Job(id="job_2" if first else "job_1", state=Job.STATE_RUNNING, model="m", version=2 if first else 1)
+        return training_pb2.ListTrainingJobsResponse(jobs=[job], next_page_token="1" if first else "")
+
+    def CancelTrainingJob(self, request: training_pb2.CancelTrainingJobRequest, context: Context) -> Job:
+        self.asked.append(request)
+        return Job(id="job_1", state=Job.STATE_CANCELLING, model="m", version=1)
+
     def WatchTrainingJob(self, request: training_pb2.WatchTrainingJobRequest, context: Context) -> Iterator[Job]:
         yield Job(id="job_1", state=Job.STATE_RUNNING, progress=0.5, stage="fitting", model="m", version=1)
         ending = Job(id="job_1", progress=1, stage="done", model="m", version=1)
@@ -173,6 +189,8 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
 
     def CompareModels(self, request: training_pb2.CompareModelsRequest, context: Context) -> training_pb2.Comparison:
         self.asked.append(request)
+        if request.dataset == "ds_gone":
+            raise errors.NotFound("DATASET_NOT_FOUND", "There is no dataset 'ds_gone'.", "dataset")
         figures = training_pb2.Evaluation(accuracy=0.956, accuracy_low=0.9, accuracy_high=0.99, macro_f1=0.955)
         return training_pb2.Comparison(
             dataset=request.dataset,
@@ -604,6 +622,54 @@ def test_training_as_json_gives_job_model_and_comparison(services: Services, key
     assert found["job"]["state"] == "SUCCEEDED"
     assert found["model"]["name"] == "m"
     assert [row["name"] for row in found["comparison"]["rows"]] == ["m", "second", "old"]
+
+
+def test_a_comparison_that_fails_does_not_hide_that_the_model_was_made(services: Services, keyprint: Run) -> None:
+    gone = ("train", "ds_gone", *TRAIN[2:])
+    result = keyprint(*gone)
+    assert (result.status, result.out) == (3, "m@1 is trained.\n")
+    told = (
+        "error: m@1 is made, and the comparison failed: There is no dataset 'ds_gone'. [DATASET_NOT_FOUND, dataset]\n"
+    )
+    assert result.err.endswith(told)
+    as_json = keyprint(*gone, "--json")
+    assert as_json.status == 3
+    found = json.loads(as_json.out)
+    assert (found["job"]["model"], found["error"]["reason"]) == ("m", "DATASET_NOT_FOUND")
+
+
+def test_jobs_are_listed_and_shown(services: Services, keyprint: Run) -> None:
+    listed = keyprint("jobs", "list").out
+    assert [text for text in ("job_1", "job_2", "RUNNING", "m@2") if text not in listed] == []
+    assert [one["id"] for one in json.loads(keyprint("jobs", "list", "--json").out)] == ["job_2", "job_1"]
+    shown = keyprint("jobs", "show", "job_1").out
+    assert [text for text in ("fitting, 25%", "m@1") if text not in shown] == []
+    assert json.loads(keyprint("jobs", "show", "job_1", "--json").out)["progress"] == 0.25
+    missing = keyprint("jobs", "show", "job_0")
+    assert (missing.status, missing.err) == (1, "error: There is no training job 'job_0'. [JOB_NOT_FOUND, job]\n")
+
+
+def test_a_job_is_watched_to_its_end(services: Services, keyprint: Run) -> None:
+    result = keyprint("jobs", "watch", "job_1")
+    assert (result.status, "SUCCEEDED" in result.out) == (0, True)
+    services.training.ending = Job(
+        state=Job.STATE_FAILED, error=attempts_pb2.Error(reason="OUT_OF_MEMORY", message="Train on less.")
+    )
+    failed = keyprint("jobs", "watch", "job_1", "--json")
+    assert failed.status == 1
+    assert json.loads(failed.out)["error"]["reason"] == "OUT_OF_MEMORY"
+    assert failed.err == "error: Train on less. [OUT_OF_MEMORY]\n"
+    assert keyprint("jobs", "watch", "job_0").status == 1
+
+
+def test_a_job_is_cancelled_and_waited_for(services: Services, keyprint: Run) -> None:
+    services.training.ending = Job(state=Job.STATE_CANCELLED)
+    result = keyprint("jobs", "cancel", "job_1")
+    assert (result.status, result.out) == (0, "CANCELLED\n")
+    # It came too late.
+    services.training.ending = Job(state=Job.STATE_SUCCEEDED)
+    late = keyprint("jobs", "cancel", "job_1", "--json")
+    assert (late.status, json.loads(late.out)["state"]) == (1, "SUCCEEDED")
 
 
 def test_no_wait_prints_the_job_and_leaves(services: Services, keyprint: Run) -> None:
