@@ -67,7 +67,7 @@ def run(home: Path, users: int, attempts: int) -> None:
                 tree.check()
                 raise
     typer.echo("\nTo go on with what is there:\n\n    keyprint up\n")
-    for page in ("", "analyze", "train", "evaluate"):
+    for page in ("", "type", "analyze", "train", "evaluate"):
         typer.echo(f"    {local.addresses['gateway'].url}{page}")
 
 

@@ -1,4 +1,4 @@
-"""Made-up typing data: a chain of documents in the source format, and a test document.
+"""Made-up typing data: documents in the source format, as a chain of files and a test document too.
 
 Everything random about one typist comes from (seed, number), so that more typists leave the earlier ones as they are.
 """
@@ -38,10 +38,14 @@ def write(
     Raises:
         InvalidArgument: an argument is out of its range.
     """
+    _check_all(users, attempts, seed)
+    return _write(out, users, attempts, checks.phrase(phrase), seed, press_only, test)
+
+
+def _check_all(users: int, attempts: int, seed: int) -> None:
     _check("users", users, 1, 100_000)
     _check("attempts", attempts, 1, 100_000)
     _check("seed", seed, 0, 2**63 - 1)
-    return _write(out, users, attempts, checks.phrase(phrase), seed, press_only, test)
 
 
 def _check(field: str, value: int, least: int, most: int) -> None:
@@ -51,30 +55,62 @@ def _check(field: str, value: int, least: int, most: int) -> None:
         )
 
 
+def documents(users: int, attempts: int, phrase: str, seed: int = 0) -> Iterator[tuple[str, str]]:
+    """The label of each typist, and the document that `write` writes of them, chained to no other.
+
+    Raises:
+        InvalidArgument: an argument is out of its range, as for `write`.
+    """
+    _check_all(users, attempts, seed)
+    phrase = checks.phrase(phrase)
+    return (
+        (label, _document(label, None, written[:attempts]))
+        for label, written in _typists(users, attempts, phrase, seed, press_only=False)
+    )
+
+
 def _write(
     out: Path, users: int, attempts: int, phrase: str, seed: int, press_only: bool, test: bool
 ) -> Iterator[Path]:
     out.mkdir(parents=True, exist_ok=True)
-    common = crowd(phrase, seed)
-    later = -(-attempts // TEST_SHARE)
-    labels = [f"typist{number:0{max(2, len(str(users - 1)))}d}" for number in range(users)]
+    labels = _labels(users)
     tests: list[tuple[str, str]] = []
-    for number, (label, following) in enumerate(pairwise([*labels, None])):
-        typed = typist(common, np.random.default_rng([seed, number]), attempts + later)
-        written = _to_json(typed, press_only)
+    for following, (label, written) in zip(
+        [*labels[1:], None], _typists(users, attempts, phrase, seed, press_only), strict=True
+    ):
         path = out / f"user_{label}.json"
-        following_name = f'"user_{following}.json"' if following else "null"
-        body = ",\n".join(written[:attempts])
-        path.write_text(f'{{"user_label": "{label}", "user_data": [\n{body}\n], "next": {following_name}}}\n')
+        path.write_text(_document(label, following, written[:attempts]))
         if test:
-            tests += [(str(label), attempt) for attempt in written[attempts:]]
+            tests += [(label, attempt) for attempt in written[attempts:]]
         yield path
     if test:
-        order = np.random.default_rng([seed, users, later]).permutation(len(tests)).tolist()
+        order = np.random.default_rng([seed, users, _later(attempts)]).permutation(len(tests)).tolist()
         body = ",\n".join(tests[i][1] for i in order)
         (out / "test.json").write_text(f'{{"attempts": [\n{body}\n]}}\n')
         rows = "".join(f"{row},{tests[i][0]}\n" for row, i in enumerate(order))
         (out / "test_labels.csv").write_text("attempt,user\n" + rows)
+
+
+def _typists(users: int, attempts: int, phrase: str, seed: int, press_only: bool) -> Iterator[tuple[str, list[str]]]:
+    """Each typist's label and attempts as JSON texts, later ones for a test after those asked for."""
+    common = crowd(phrase, seed)
+    for number, label in enumerate(_labels(users)):
+        typed = typist(common, np.random.default_rng([seed, number]), attempts + _later(attempts))
+        yield label, _to_json(typed, press_only)
+
+
+def _labels(users: int) -> list[str]:
+    return [f"typist{number:0{max(2, len(str(users - 1)))}d}" for number in range(users)]
+
+
+def _later(attempts: int) -> int:
+    return -(-attempts // TEST_SHARE)
+
+
+def _document(label: str, following: str | None, written: list[str]) -> str:
+    following_name = f'"user_{following}.json"' if following else "null"
+    body = ",\n".join(written)
+    return f'{{"user_label": "{label}", "user_data": [\n{body}\n], "next": {following_name}}}\n'
 
 
 def _to_json(typed: Typed, press_only: bool) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, UploadFile
@@ -22,6 +23,8 @@ from gateway.api.parts import (
     event_stream,
 )
 from gateway.multipart import Form, FormField, Part, parts
+from keyprint import simulate
+from keyprint.attempts import DEFAULT_PHRASE
 from keyprint.errors import Cancelled, InvalidArgument
 from keyprint.forms import Body, Text, UInt32
 from keyprint.problems import of_validation
@@ -53,6 +56,16 @@ class DatasetRequest(Body):
     phrase: Text = Field("", description='What everybody typed; empty for "Be Authentic. Be Yourself. Be Typing."')
     min_attempts: UInt32 = Field(0, description="Valid attempts that a user needs to be enrolled; 0 for 20.")
     refresh: bool = Field(False, description="Ask the servers whether a source that was read before has changed.")
+
+
+class SimulationRequest(Body):
+    """Who is to be made up."""
+
+    phrase: Text = Field("", description='What they type; empty for "Be Authentic. Be Yourself. Be Typing."')
+    users: Annotated[int, Field(ge=2, le=100)] = Field(16, description="Typists.")
+    attempts_each: Annotated[int, Field(ge=1, le=100)] = Field(10, description="Attempts of each.")
+    min_attempts: UInt32 = Field(0, description="Valid attempts that a user needs to be enrolled; 0 for 20.")
+    seed: UInt32 = Field(0, description="Of everything random about them.")
 
 
 class UploadFields(Body):
@@ -104,6 +117,28 @@ async def upload_dataset(services: ServicesOf, request: Request) -> Response:
     return _accepted(await services.upload(services.ingest.UploadDataset, messages))
 
 
+@router.post(
+    "/v1/datasets:simulate", status_code=202, responses=answers(ingest_pb2.Dataset, "The import has begun.", 202)
+)
+async def simulate_dataset(services: ServicesOf, body: SimulationRequest) -> Response:
+    """Make a dataset of made-up typists. The same request gives the same dataset."""
+    phrase = body.phrase or DEFAULT_PHRASE
+    typed = simulate.documents(body.users, body.attempts_each, phrase, body.seed)
+    header = UploadFields(phrase=phrase, min_attempts=body.min_attempts, base_dataset="")
+    return _accepted(await services.upload(services.ingest.UploadDataset, _simulated(header, typed)))
+
+
+async def _simulated(
+    header: UploadFields, typed: Iterator[tuple[str, str]]
+) -> AsyncGenerator[ingest_pb2.UploadDatasetRequest, None]:
+    yield _header(header)
+    # A typist takes some milliseconds of work, which other requests are not to wait for.
+    while document := await asyncio.to_thread(next, typed, None):
+        label, text = document
+        yield _piece(f"{label} (made up)", text.encode())
+    yield ingest_pb2.UploadDatasetRequest(end=Empty())
+
+
 async def _whole(body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in body:
@@ -125,30 +160,35 @@ async def _messages(form: AsyncIterator[Part]) -> AsyncGenerator[ingest_pb2.Uplo
             fields[part.name] = part.value
             continue
         if number < 0:
-            yield _header(fields)
+            yield _header(_fields(fields))
         if part.number != number:
             given = part.name or f"document {part.number}"
             name = given if given != name else f"{given} ({part.number})"
             number = part.number
-        yield ingest_pb2.UploadDatasetRequest(
-            piece=ingest_pb2.UploadDatasetRequest.Piece(name=name, content=part.content)
-        )
+        yield _piece(name, part.content)
     if number < 0:
-        _header(fields)
+        _fields(fields)
         raise of_validation([{"type": "missing", "loc": ("body", "files")}])
     yield ingest_pb2.UploadDatasetRequest(end=Empty())
 
 
-def _header(fields: Mapping[str, str]) -> ingest_pb2.UploadDatasetRequest:
+def _fields(given: Mapping[str, str]) -> UploadFields:
     try:
-        found = UploadFields.model_validate(fields)
+        return UploadFields.model_validate(given)
     except ValidationError as error:
         raise of_validation([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
+
+
+def _header(fields: UploadFields) -> ingest_pb2.UploadDatasetRequest:
     return ingest_pb2.UploadDatasetRequest(
         header=ingest_pb2.UploadDatasetRequest.Header(
-            phrase=found.phrase, min_attempts=found.min_attempts, base_dataset=found.base_dataset
+            phrase=fields.phrase, min_attempts=fields.min_attempts, base_dataset=fields.base_dataset
         )
     )
+
+
+def _piece(name: str, content: bytes) -> ingest_pb2.UploadDatasetRequest:
+    return ingest_pb2.UploadDatasetRequest(piece=ingest_pb2.UploadDatasetRequest.Piece(name=name, content=content))
 
 
 def _accepted(dataset: ingest_pb2.Dataset) -> Response:

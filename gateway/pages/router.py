@@ -12,14 +12,24 @@ from markupsafe import Markup, escape
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from gateway.pages import plotly
+from keyprint.attempts import DEFAULT_PHRASE
+
 GATEWAY = Path(__file__).parent.parent
 
-PAGES = {"/": "home", "/analyze": "analyze", "/train": "train", "/evaluate": "evaluate"}
+PAGES = {
+    "/": "home",
+    "/analyze": "analyze",
+    "/train": "train",
+    "/evaluate": "evaluate",
+    "/type": "type",
+}
 """Address to template."""
 
 templates = Jinja2Templates(GATEWAY / "pages" / "templates")
 templates.env.trim_blocks = True
 templates.env.lstrip_blocks = True
+templates.env.globals |= {"plotly": plotly.ADDRESS, "default_phrase": DEFAULT_PHRASE}
 
 
 def _code(text: str) -> Markup:
@@ -46,6 +56,7 @@ def install(app: FastAPI) -> None:
         router.add_api_route(address, _page(name), methods=["GET", "HEAD"], name=name)
     router.add_api_route("/docs", _docs, methods=["GET", "HEAD"], name="docs")
     app.include_router(router)
+    app.mount(plotly.FOLDER, plotly.PlotlyFiles(), name="plotly")
     app.mount("/static", Static(directory=GATEWAY / "static"), name="static")
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -235,6 +236,34 @@ def test_an_upload_that_is_refused_early_is_heard_to_its_end_and_told_why(house:
     files = [("files", ("a.json", b"x" * 2**24))]
     answer = house.http.post("/v1/datasets:upload", files=files, data={"base_dataset": "ds_none"})
     assert_problem(answer, 404, "DATASET_NOT_FOUND", "base_dataset")
+
+
+def test_made_up_typists_are_uploaded_alike_each_time(house: House) -> None:
+    body = {"phrase": "hello", "users": 3, "attempts_each": 4, "min_attempts": 2}
+    uploads = []
+    for _ in range(2):
+        answer = house.http.post("/v1/datasets:simulate", json=body)
+        assert answer.status_code == 202
+        assert answer.headers["location"] == f"/v1/datasets/{answer.json()['id']}"
+        uploads.append(received(house))
+    assert uploads[0] == uploads[1]
+    header = house.ingest.uploads[0].header
+    assert (header.phrase, header.min_attempts, header.base_dataset) == ("hello", 2, "")
+    typists = [json.loads(content) for _, content in uploads[0]]
+    assert [one["user_label"] for one in typists] == ["typist00", "typist01", "typist02"]
+    assert [len(one["user_data"]) for one in typists] == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "field"),
+    [
+        ({"users": 1}, "FIELD_INVALID", "users"),
+        ({"attempts_each": 101}, "FIELD_INVALID", "attempts_each"),
+        ({"phrase": "x"}, "PHRASE_INVALID", "phrase"),
+    ],
+)
+def test_a_crowd_that_cannot_be_is_refused(house: House, body: dict[str, Any], reason: str, field: str) -> None:
+    assert_problem(house.http.post("/v1/datasets:simulate", json=body), 400, reason, field)
 
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -706,7 +735,7 @@ def wait_for(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
 # Pages
 
 
-@pytest.mark.parametrize("path", ["/", "/analyze", "/train", "/evaluate", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/analyze", "/train", "/evaluate", "/type", "/docs"])
 def test_pages_load_nothing_from_elsewhere_and_run_nothing_inline(house: House, path: str) -> None:
     answer = house.http.get(path)
     assert answer.status_code == 200
@@ -717,9 +746,20 @@ def test_pages_load_nothing_from_elsewhere_and_run_nothing_inline(house: House, 
 
 
 def test_the_files_of_the_pages_are_there(house: House) -> None:
-    for name in ("keyprint.css", "mark.svg", "js/analyze.js", "js/train.js", "js/evaluate.js", "js/home.js"):
+    for name in ("keyprint.css", "type.css", "mark.svg", *(f"js/{one}.js" for one in ("home", "analyze", "type"))):
         answer = house.http.get(f"/static/{name}")
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+
+
+def test_plotly_comes_from_its_package_and_may_be_kept_for_good(house: House) -> None:
+    found = re.search(r'data-plotly="([^"]+)"', house.http.get("/").text)
+    assert found is not None
+    answer = house.http.get(found[1])
+    assert answer.content.startswith(b"/**\n* plotly.js")
+    assert "immutable" in answer.headers["cache-control"]
+    again = house.http.get(found[1], headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert_problem(house.http.get(found[1].replace("plotly.min", "widgetbundle")), 404, "PATH_NOT_FOUND")
 
 
 def test_openapi_describes_answers_and_errors(house: House) -> None:

@@ -5,76 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
 import urllib.request
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import Stack
-
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE_MS = 120_000
-"""For imports and training on a slow machine; everything else answers at once."""
+from tests.e2e.browser import BROWSER, PATIENCE_MS
 
 MODEL = "pages-ada"
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-    pytest.mark.timeout(400),
-]
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, keyprint_stack: Stack) -> Iterator[Page]:
-    """A page that fails its test when a script does, or when anything comes from elsewhere."""
-    context = browser.new_context(base_url=keyprint_stack.gateway_url, viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    wrong: list[str] = []
-
-    def heard(message: ConsoleMessage) -> None:
-        # The browser logs refused calls itself; the pages show those to people.
-        if message.type == "error" and "Failed to load resource" not in message.text:
-            wrong.append(message.text)
-
-    def requested(request: Request) -> None:
-        if not request.url.startswith((keyprint_stack.gateway_url, "data:")):
-            wrong.append(f"asked {request.url}")
-
-    page.on("console", heard)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", requested)
-    yield page
-    context.close()
-    assert wrong == []
+pytestmark = BROWSER
 
 
 @pytest.fixture(scope="module")

@@ -215,3 +215,13 @@ def test_a_change_of_hands_is_seen() -> None:
     table = keyboard.effects("fjf")
     other_hand = keyboard.EFFECTS.index("other_hand")
     assert table[:, other_hand].tolist() == [0, 1, 1]
+
+
+def test_documents_in_memory_are_those_of_the_files_without_their_chain(folder: Path) -> None:
+    made = dict(simulate.documents(USERS, ATTEMPTS, PHRASE, seed=7))
+    written = {one["user_label"]: one for one in documents(folder)}
+    assert list(made) == list(written)
+    for label, text in made.items():
+        document = json.loads(text)
+        assert document["next"] is None
+        assert document["user_data"] == written[label]["user_data"]

@@ -53,7 +53,8 @@ export class Running {
     return this.show(title, `${read} so far.`, null, stopping ? null : `/v1/datasets/${dataset.id}:cancel`);
   }
 
-  job(job) {
+  // `title` stands for the job's stage, where somebody waits for more than the job.
+  job(job, title = "") {
     if (!underWay(job)) return this.hide();
     const last = job.curve?.at(-1);
     const parts = [(job.message || STAGES[job.stage] || job.stage).replace(/\.$/, "")];
@@ -61,7 +62,7 @@ export class Running {
     if (last?.accuracy !== undefined) parts.push(`training accuracy ${(100 * last.accuracy).toFixed(1)} %`);
     if (job.remaining_seconds !== undefined) parts.push(`about ${seconds(job.remaining_seconds)} left`);
     const stopping = job.state === "CANCELLING";
-    return this.show(stopping ? "Stopping" : STAGES[job.stage] ?? job.stage, parts.join(" · "), job.progress,
+    return this.show(stopping ? "Stopping" : title || (STAGES[job.stage] ?? job.stage), parts.join(" · "), job.progress,
       stopping ? null : `/v1/training-jobs/${job.id}:cancel`);
   }
 }

@@ -1,0 +1,32 @@
+"""Pictures of pages, for people to look at: var/screenshots/<name>-<scheme>-<width>.png."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Literal
+
+from playwright.sync_api import Page
+
+from keyprint.processes import checkout
+
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+WIDTHS = (360, 768, 1280)
+HEIGHT = 900
+
+
+def shoot(page: Page, name: str) -> None:
+    """Takes the whole page in light and dark at three widths, none of which it may overflow."""
+    folder = checkout() / "var" / "screenshots"
+    before = page.viewport_size
+    for scheme, width in product(SCHEMES, WIDTHS):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        page.evaluate("window.scrollTo(0, 0)")
+        # Charts are drawn anew for a width.
+        page.wait_for_timeout(300)
+        page.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=True)
+        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert over <= 0, f"{name} is {over} px too wide at {width}"
+    page.emulate_media(color_scheme="light")
+    if before:
+        page.set_viewport_size(before)
