@@ -7,7 +7,9 @@ from keyprint.errors import InvalidArgument
 
 MOST_ROWS, USUAL_ROWS = 1000, 100
 SHORTEST_PHRASE, LONGEST_PHRASE = 2, 256
-_LONGEST_TOKEN = 15
+_LONGEST_TOKEN = 10
+_LARGEST_TOKEN = 2**31 - 1
+"""What numbers a row in a database."""
 
 
 def phrase(text: str) -> str:
@@ -45,8 +47,26 @@ def page_token(token: str) -> int | None:
     """
     if not token:
         return None
-    if not (token.isascii() and token.isdecimal() and len(token) <= _LONGEST_TOKEN):
+    whole = token.isascii() and token.isdecimal() and len(token) <= _LONGEST_TOKEN
+    if not whole or int(token) > _LARGEST_TOKEN:
         raise InvalidArgument(
             "PAGE_TOKEN_INVALID", "page_token must be the next_page_token of the page before.", "page_token"
         )
     return int(token)
+
+
+def keepable(text: str, field: str) -> str:
+    """Returns a text that a database is asked for, or is to keep.
+
+    Raises:
+        InvalidArgument: it has a NUL character.
+    """
+    if "\0" in text:
+        raise no_nul(field)
+    return text
+
+
+def no_nul(field: str) -> InvalidArgument:
+    """What is wrong with a text that has a NUL character."""
+    which = f"The field {field!r}" if field else "A text of the request"
+    return InvalidArgument("TEXT_INVALID", f"{which} has a NUL character in it, which no text here may have.", field)

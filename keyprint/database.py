@@ -8,15 +8,22 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, event, make_url
+from sqlalchemy import create_engine, event, exc, make_url
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
-from keyprint.errors import FailedPrecondition
+from keyprint.checks import no_nul
+from keyprint.errors import FailedPrecondition, KeyprintError, Unavailable, disk_full
 
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY = 0.5
+
+_CONNECT_SECONDS = 10
+"""Longest wait for a connection to a server; the system's own is minutes."""
+
+_AGAIN_SECONDS = 1.0
+"""When callers may try again who came while it did not answer."""
 
 
 def await_database(url: str, seconds: float) -> None:
@@ -47,9 +54,12 @@ def open_database(url: str, migrations: Path) -> Engine:
     """
     # An error's text would hold the values of its statement, and a URL among them may hold credentials.
     # A server may have been started again since a connection was last used; asking first costs one round trip.
-    engine = create_engine(url, hide_parameters=True, pool_pre_ping=make_url(url).get_backend_name() != "sqlite")
-    if engine.dialect.name == "sqlite":
+    if make_url(url).get_backend_name() == "sqlite":
+        engine = create_engine(url, hide_parameters=True)
         event.listen(engine, "connect", _careful)
+    else:
+        within = {"connect_timeout": _CONNECT_SECONDS}
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=within)
     config = Config()
     config.set_main_option("script_location", str(migrations))
     try:
@@ -67,6 +77,31 @@ def open_database(url: str, migrations: Path) -> Engine:
 
 def _place(engine: Engine) -> str | None:
     return engine.url.host or engine.url.database
+
+
+def of_database(error: Exception) -> KeyprintError | None:
+    """What a database's refusal means for a caller; None if that is our fault.
+
+    A statement that is wrong is a ProgrammingError, but on SQLite, which calls most of what it says operational.
+    """
+    if isinstance(error, exc.TimeoutError | exc.OperationalError | exc.InterfaceError):
+        told = str(getattr(error, "orig", ""))
+        return disk_full() if any(one in told for one in _DISK_FULL) else _away()
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return _away()
+    if isinstance(error, exc.DataError) and "NUL" in str(error.orig):
+        return no_nul("")
+    return None
+
+
+_DISK_FULL = ("database or disk is full", "No space left on device")
+"""What SQLite and PostgreSQL say then."""
+
+
+def _away() -> Unavailable:
+    return Unavailable(
+        "DATABASE_UNAVAILABLE", "The database of this Keyprint service does not answer; try again.", "", _AGAIN_SECONDS
+    )
 
 
 def workflows_url(database: str, home: Path) -> str:

@@ -21,6 +21,7 @@ place where a class meets its gRPC and HTTP status.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ DOMAIN = "keyprint"
 _MESSAGE_BYTES = 1600
 """Most of a message that is sent, in UTF-8. gRPC sends it twice, escaped and in base64, and drops trailers of more than
 8 KiB: the caller would be told RESOURCE_EXHAUSTED and nothing else."""
+
+_FIELD_BYTES = 256
+"""Likewise of a field, which may be named by what a caller wrote."""
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class KeyprintError(Exception):
@@ -147,6 +153,16 @@ def internal() -> Internal:
     return Internal("INTERNAL", "Something went wrong inside Keyprint; its log says what.")
 
 
+def disk_full() -> ResourceExhausted:
+    """What is told of a disk that has no room left."""
+    return ResourceExhausted("DISK_FULL", "The disk of this Keyprint service is full; try again when it has room.")
+
+
+def of_system(error: Exception) -> KeyprintError | None:
+    """What the system's refusal means for a caller; None if that is our fault."""
+    return disk_full() if isinstance(error, OSError) and error.errno in _NO_SPACE else None
+
+
 def status_of(error: KeyprintError) -> Status:
     """How `error` looks on the wire."""
     return TABLE[type(error)]
@@ -159,9 +175,9 @@ def to_rpc_status(error: KeyprintError) -> grpc.Status:
     """
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     if error.field:
-        info.metadata["field"] = error.field
+        info.metadata["field"] = _short(error.field, _FIELD_BYTES)
     number: int = status_of(error).grpc.value[0]
-    status = status_pb2.Status(code=code_pb2.Code.ValueType(number), message=_short(error.message))
+    status = status_pb2.Status(code=code_pb2.Code.ValueType(number), message=_short(error.message, _MESSAGE_BYTES))
     status.details.add().Pack(info)
     if error.retry_seconds:
         retry = error_details_pb2.RetryInfo()
@@ -170,11 +186,9 @@ def to_rpc_status(error: KeyprintError) -> grpc.Status:
     return rpc_status.to_status(status)
 
 
-def _short(message: str) -> str:
-    content = message.encode()
-    if len(content) <= _MESSAGE_BYTES:
-        return message
-    return f"{content[:_MESSAGE_BYTES].decode(errors='ignore')}…"
+def _short(text: str, most_bytes: int) -> str:
+    content = text.encode()
+    return text if len(content) <= most_bytes else f"{content[:most_bytes].decode(errors='ignore')}…"
 
 
 def from_rpc_error(error: grpc.RpcError) -> KeyprintError:

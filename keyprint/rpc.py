@@ -45,6 +45,10 @@ WATCH_SECONDS = 0.2
 """How often a watched thing is looked at."""
 
 
+Explain = Callable[[Exception], errors.KeyprintError | None]
+"""What an error of something that a service stands on means for its callers; None if it says nothing of the sort."""
+
+
 class ErrorInterceptor(grpc.ServerInterceptor):
     """Turns what a handler raises into a status that a stranger may read, and logs each call.
 
@@ -52,8 +56,9 @@ class ErrorInterceptor(grpc.ServerInterceptor):
         unsent: calls that a handler has begun and whose answer has not been sent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, explains: Iterable[Explain] = ()) -> None:
         self.unsent = Count()
+        self._explains = (errors.of_system, *explains)
 
     def intercept_service(
         self,
@@ -75,34 +80,43 @@ class ErrorInterceptor(grpc.ServerInterceptor):
         }[kind.request_streaming, kind.response_streaming]
         return cast(
             "grpc.RpcMethodHandler[Any, Any]",
-            cast(Any, make)(wrap(method, behaviour, self.unsent), kind.request_deserializer, kind.response_serializer),
+            cast(Any, make)(wrap(method, behaviour, self), kind.request_deserializer, kind.response_serializer),
         )
+
+    def explained(self, error: Exception) -> Exception:
+        """What to tell of an error, if one of those who may know does; else the error itself."""
+        for explain in self._explains:
+            if told := explain(error):
+                # What a caller need not know stands in the log.
+                log.error("%s", told.message, exc_info=error)
+                return told
+        return error
 
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 
-def _guard_unary(method: str, behaviour: Behaviour, unsent: Count) -> Behaviour:
+def _guard_unary(method: str, behaviour: Behaviour, guard: ErrorInterceptor) -> Behaviour:
     def call(request: Any, context: grpc.ServicerContext) -> Any:
         began = time.perf_counter()
-        _count(context, unsent)
+        _count(context, guard.unsent)
         try:
             answer = behaviour(request, context)
         except Exception as error:
-            _abort(method, error, context)
+            _abort(method, guard.explained(error), context)
         log.debug("%s took %.1f ms", method, (time.perf_counter() - began) * 1e3)
         return answer
 
     return call
 
 
-def _guard_stream(method: str, behaviour: Behaviour, unsent: Count) -> Behaviour:
+def _guard_stream(method: str, behaviour: Behaviour, guard: ErrorInterceptor) -> Behaviour:
     def call(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        _count(context, unsent)
+        _count(context, guard.unsent)
         try:
             yield from behaviour(request, context)
         except Exception as error:
-            _abort(method, error, context)
+            _abort(method, guard.explained(error), context)
 
     return call
 
@@ -186,6 +200,7 @@ class Server:
         waiting: int = WAITING_CALLS,
         probes: Iterable[str] = (),
         shares_port: bool = False,
+        explains: Iterable[Explain] = (),
     ) -> None:
         """Prepares a server; add servicers to `grpc_server`, then call `run`.
 
@@ -195,6 +210,7 @@ class Server:
             waiting: calls that may wait for a thread; beyond them callers are told to try again.
             probes: methods, as "/package.Service/Method", that are answered even then, as those of health are.
             shares_port: whether other processes may listen on the same port, each of which then gets some of the calls.
+            explains: what errors of what the service stands on, such as its database, mean for callers.
 
         Raises:
             FailedPrecondition: it cannot listen there.
@@ -202,7 +218,7 @@ class Server:
         self.calls = Load(CALL_THREADS, waiting, "call")
         self.streams = Load(LONG_STREAMS, 0, "stream")
         self._admission = Admission(self.calls, self.streams, probes)
-        guard = ErrorInterceptor()
+        guard = ErrorInterceptor(explains)
         self._unsent = guard.unsent
         options = [*OPTIONS, *_PENDING, ("grpc.so_reuseport", int(shares_port))]
         self.grpc_server = grpc.server(self.calls, interceptors=[self._admission, guard], options=options)

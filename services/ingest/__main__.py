@@ -6,7 +6,7 @@ import gc
 import logging
 from pathlib import Path
 
-from keyprint.database import await_database, workflows_url
+from keyprint.database import await_database, of_database, workflows_url
 from keyprint.onlyone import only_one
 from keyprint.rpc import Server
 from keyprint.settings import IngestSettings, read, run
@@ -35,7 +35,9 @@ def main() -> None:
 
 def _serve(settings: IngestSettings, home: Path) -> None:
     # Before it touches what there is: where it cannot listen, nothing has changed.
-    server = Server(settings.ingest_listen, ingest_pb2.DESCRIPTOR, waiting=settings.waiting_calls)
+    server = Server(
+        settings.ingest_listen, ingest_pb2.DESCRIPTOR, waiting=settings.waiting_calls, explains=[of_database]
+    )
     database = settings.ingest_database or f"sqlite:///{home / 'catalogue.db'}"
     await_database(database, settings.database_seconds)
     catalogue = Catalogue(database)

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from keyprint.channel import channel
-from keyprint.database import await_database, workflows_url
+from keyprint.database import await_database, of_database, workflows_url
 from keyprint.onlyone import only_one
 from keyprint.rpc import Server
 from keyprint.settings import TrainingSettings, read, run
@@ -28,7 +28,9 @@ def main() -> None:
 
 def _serve(settings: TrainingSettings, home: Path) -> None:
     # Before it touches what there is: where it cannot listen, nothing has changed.
-    server = Server(settings.training_listen, training_pb2.DESCRIPTOR, waiting=settings.waiting_calls)
+    server = Server(
+        settings.training_listen, training_pb2.DESCRIPTOR, waiting=settings.waiting_calls, explains=[of_database]
+    )
     # What libraries put aside lies here too, where the next start sweeps it away after a crash.
     temporary = home / "temporary"
     shutil.rmtree(temporary, ignore_errors=True)

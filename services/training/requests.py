@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
+from keyprint import checks
 from keyprint.errors import InvalidArgument
 from keyprint.features import feature_set
 from keyprint.holdout import Split, check_share
@@ -37,9 +38,10 @@ def asked(request: training_pb2.CreateTrainingJobRequest) -> Asked:
             f"A request id has at most {LONGEST_REQUEST_ID} characters, not {len(request.request_id)}.",
             "request_id",
         )
+    checks.keepable(request.request_id, "request_id")
     chosen = learner(request.learner)
     return Asked(
-        dataset=request.dataset,
+        dataset=checks.keepable(request.dataset, "dataset"),
         learner=chosen.name,
         model=check_model_name(request.model, "model"),
         holdout=check_share(request.holdout),

@@ -77,7 +77,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     def GetTrainingJob(  # noqa: N802
         self, request: training_pb2.GetTrainingJobRequest, context: grpc.ServicerContext
     ) -> training_pb2.TrainingJob:
-        return messages.job_message(self._jobs.get(request.job))
+        return messages.job_message(self._jobs.get(checks.keepable(request.job, "job")))
 
     def ListTrainingJobs(  # noqa: N802
         self, request: training_pb2.ListTrainingJobsRequest, context: grpc.ServicerContext
@@ -91,14 +91,17 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     def CancelTrainingJob(  # noqa: N802
         self, request: training_pb2.CancelTrainingJobRequest, context: grpc.ServicerContext
     ) -> training_pb2.TrainingJob:
-        self._jobs.ask_to_cancel(request.job)
-        return messages.job_message(self._jobs.get(request.job))
+        job = checks.keepable(request.job, "job")
+        self._jobs.ask_to_cancel(job)
+        return messages.job_message(self._jobs.get(job))
 
     def WatchTrainingJob(  # noqa: N802
         self, request: training_pb2.WatchTrainingJobRequest, context: grpc.ServicerContext
     ) -> Iterator[training_pb2.TrainingJob]:
+        job = checks.keepable(request.job, "job")
+
         def look() -> training_pb2.TrainingJob:
-            return messages.job_message(self._jobs.get(request.job))
+            return messages.job_message(self._jobs.get(job))
 
         yield from self._watches.watch(context, look, lambda job: job.state in _UNDER_WAY)
 

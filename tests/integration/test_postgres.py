@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psycopg
@@ -21,9 +23,10 @@ from sqlalchemy import event
 from keyprint import simulate
 from keyprint.addresses import Address, free_address
 from keyprint.attempts import DEFAULT_PHRASE
+from keyprint.channel import channel as open_channel
 from keyprint.client import IngestClient, TrainingClient
-from keyprint.errors import AlreadyExists
-from keyprint.v1 import training_pb2
+from keyprint.errors import AlreadyExists, InvalidArgument, KeyprintError, Unavailable, from_rpc_error
+from keyprint.v1 import ingest_pb2, ingest_pb2_grpc, training_pb2, training_pb2_grpc
 from services.training.jobs import Asked, Jobs
 from services.training.models import Models
 from services.training.tables import Job, Sessions, open_tables
@@ -42,9 +45,32 @@ def programs() -> Path | None:
     return found[-1].parent if found else None
 
 
+class Postgres:
+    """A server of its own, with an empty database for each service."""
+
+    def __init__(self, binaries: Path, folder: Path, user: str | None) -> None:
+        port = free_address().port
+        self.url = f"postgresql+psycopg://keyprint@127.0.0.1:{port}"
+        """Up to the database's name."""
+        self._user = user
+        data = f"{folder}/data"
+        make = [f"{binaries}/initdb", "-D", data, "-U", "keyprint", "--auth=trust", "--no-sync", "--encoding=UTF8"]
+        subprocess.run(make, check=True, user=user, capture_output=True)  # noqa: S603 - Debian's programs, as below
+        self._serve = [f"{binaries}/postgres", "-D", data, "-k", str(folder), "-h", "127.0.0.1", "-p", str(port)]
+        self.start()
+
+    def start(self) -> None:
+        nothing = subprocess.DEVNULL
+        self._server = subprocess.Popen(self._serve, user=self._user, stdout=nothing, stderr=nothing)  # noqa: S603
+
+    def stop(self) -> None:
+        """Whoever is connected is sent away."""
+        self._server.send_signal(signal.SIGINT)
+        self._server.wait()
+
+
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """A server of its own, with an empty database for each service; its URL up to the database's name."""
+def server() -> Iterator[Postgres]:
     binaries = programs()
     if binaries is None:
         pytest.skip("PostgreSQL's server is not installed")
@@ -53,24 +79,21 @@ def postgres() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="keyprint-postgres-"))
     if user:
         shutil.chown(folder, user)
-    port = free_address().port
-    data, where = f"{folder}/data", ["-h", "127.0.0.1", "-p", str(port)]
-    make = [f"{binaries}/initdb", "-D", data, "-U", "keyprint", "--auth=trust", "--no-sync", "--encoding=UTF8"]
-    subprocess.run(make, check=True, user=user, capture_output=True)  # noqa: S603 - Debian's programs, as below
-    serve = [f"{binaries}/postgres", "-D", data, "-k", str(folder), *where]
-    server = subprocess.Popen(  # noqa: S603
-        serve, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    server = Postgres(binaries, folder, user)
     try:
-        address = f"postgresql://keyprint@127.0.0.1:{port}"
         for part in PARTS:
-            with connected(f"{address}/postgres") as connection:
+            with connected(f"{server.url.replace('+psycopg', '')}/postgres") as connection:
                 connection.execute(f"create database {part}")
-        yield address.replace("://", "+psycopg://")
+        yield server
     finally:
-        server.terminate()
-        server.wait()
+        server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def postgres(server: Postgres) -> str:
+    """The server's URL up to the database's name."""
+    return server.url
 
 
 def connected(url: str) -> psycopg.Connection:
@@ -149,6 +172,60 @@ def test_work_is_done_and_survives_a_kill(house: House, tmp_path: Path, serve: S
         assert training.get_model("ada@champion").version == 1
     # Nothing of the catalogues or the queues lies in files.
     assert not list(tmp_path.rglob("*.db"))
+
+
+NUL = "x\0"
+
+
+def test_what_no_database_holds_is_the_callers_fault_and_one_that_is_away_is_not(
+    house: House, server: Postgres
+) -> None:
+    with (
+        open_channel(house.addresses["training"].listen) as to_training,
+        open_channel(house.addresses["ingest"].listen) as to_ingest,
+    ):
+        training = training_pb2_grpc.TrainingServiceStub(to_training)
+        ingest = ingest_pb2_grpc.IngestServiceStub(to_ingest)
+        page: dict[str, Any] = {"page_token": str(2**31)}
+        asked: dict[str, Any] = {"learner": "adaboost", "model": "m", "holdout": 0.2}
+        beyond: list[tuple[Any, Any, str]] = [
+            (training.ListTrainingJobs, training_pb2.ListTrainingJobsRequest(**page), "page_token"),
+            (training.ListModels, training_pb2.ListModelsRequest(**page), "page_token"),
+            (training.ListAliasMoves, training_pb2.ListAliasMovesRequest(model="m", **page), "page_token"),
+            (ingest.ListDatasets, ingest_pb2.ListDatasetsRequest(**page), "page_token"),
+            (training.GetTrainingJob, training_pb2.GetTrainingJobRequest(job=NUL), "job"),
+            (training.CancelTrainingJob, training_pb2.CancelTrainingJobRequest(job=NUL), "job"),
+            (training.CreateTrainingJob, training_pb2.CreateTrainingJobRequest(request_id=NUL, **asked), "request_id"),
+            (training.CreateTrainingJob, training_pb2.CreateTrainingJobRequest(dataset=NUL, **asked), "dataset"),
+            (ingest.GetDataset, ingest_pb2.GetDatasetRequest(dataset=NUL), ""),
+            (ingest.DeleteDataset, ingest_pb2.DeleteDatasetRequest(dataset=NUL), ""),
+        ]
+        for call, message, field in beyond:
+            told = refused(call, message)
+            assert (type(told), told.field) == (InvalidArgument, field), told
+        usual: list[tuple[Any, Any]] = [
+            (training.ListModels, training_pb2.ListModelsRequest()),
+            (training.GetTrainingJob, training_pb2.GetTrainingJobRequest(job="job_1")),
+            (ingest.ListDatasets, ingest_pb2.ListDatasetsRequest()),
+        ]
+        server.stop()
+        try:
+            for call, message in usual:
+                told = refused(call, message)
+                assert (type(told), told.reason) == (Unavailable, "DATABASE_UNAVAILABLE")
+                assert "127.0.0.1" not in told.message
+        finally:
+            server.start()
+            connected(f"{server.url.replace('+psycopg', '')}/postgres").close()
+        # Nothing has to be started again.
+        training.ListModels(training_pb2.ListModelsRequest())
+        ingest.ListDatasets(ingest_pb2.ListDatasetsRequest())
+
+
+def refused(call: Callable[[Any], Any], message: Any) -> KeyprintError:
+    with pytest.raises(grpc.RpcError) as caught:
+        call(message)
+    return from_rpc_error(caught.value)
 
 
 def publish(jobs: Jobs, job: Job) -> None:

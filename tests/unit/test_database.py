@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from keyprint.database import await_database, open_database
-from keyprint.errors import FailedPrecondition
+from keyprint.database import await_database, of_database, open_database
+from keyprint.errors import FailedPrecondition, ResourceExhausted, Unavailable
 
 MIGRATIONS = Path(__file__).parents[2] / "services" / "ingest" / "migrations"
 
@@ -69,3 +69,33 @@ def test_a_server_that_does_not_answer_is_asked_again_and_no_longer_than_it_may_
 
 def test_a_database_that_is_there_is_not_waited_for(tmp_path: Path) -> None:
     await_database(f"sqlite:///{tmp_path / 'catalogue.db'}", 3600.0)
+
+
+def test_a_disk_that_is_full_and_a_database_that_is_locked_are_no_fault_of_the_caller(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'catalogue.db'}", MIGRATIONS)
+    with engine.connect() as connection:
+        connection.execute(text("pragma max_page_count = 1"))
+        with pytest.raises(SQLAlchemyError) as full:
+            connection.execute(text("create table large2 as select randomblob(10000000) as content"))
+        connection.rollback()
+    told = of_database(full.value)
+    assert isinstance(told, ResourceExhausted)
+    assert told.reason == "DISK_FULL"
+    with engine.connect() as writer, engine.connect() as other:
+        writer.execute(text("begin immediate"))
+        other.execute(text("pragma busy_timeout = 1"))
+        with pytest.raises(SQLAlchemyError) as locked:
+            other.execute(text("begin immediate"))
+    engine.dispose()
+    told = of_database(locked.value)
+    assert isinstance(told, Unavailable)
+    assert (told.reason, told.retry_seconds) == ("DATABASE_UNAVAILABLE", 1.0)
+
+
+def test_an_error_of_ours_is_explained_by_nobody(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'catalogue.db'}", MIGRATIONS)
+    with engine.connect() as connection, pytest.raises(SQLAlchemyError) as caught:
+        connection.execute(text("insert into datasets (id) values ('x')"))
+    engine.dispose()
+    assert of_database(caught.value) is None
+    assert of_database(ValueError()) is None

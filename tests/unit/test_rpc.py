@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any, cast
@@ -31,6 +33,12 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
             raise errors.NotFound("DATASET_NOT_FOUND", f"There is no dataset {request.dataset}.", "dataset")
         if request.dataset == "broken":
             raise ZeroDivisionError("a secret of ours")
+        if request.dataset == "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a/path/of/ours")
+        if request.dataset == "away":
+            raise LookupError("a secret of ours")
+        if request.dataset == "field":
+            raise errors.InvalidArgument("PARAMETER_INVALID", "There is no such parameter.", "params." + "ü" * 10_000)
         return ingest_pb2.Dataset(id=request.dataset)
 
     def WatchDataset(  # noqa: N802 - gRPC's name
@@ -47,9 +55,13 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         context.abort(grpc.StatusCode.DATA_LOSS, "as the handler said")
 
 
+def explain(error: Exception) -> errors.KeyprintError | None:
+    return errors.Unavailable("AWAY", "It is away.") if isinstance(error, LookupError) else None
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    server = rpc.Server("127.0.0.1:0", ingest_pb2.DESCRIPTOR)
+    server = rpc.Server("127.0.0.1:0", ingest_pb2.DESCRIPTOR, explains=[explain])
     # The stubs call every method abstract; those left out answer UNIMPLEMENTED.
     servicer = cast(Any, Ingest)()
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
@@ -73,6 +85,25 @@ def refusal(stub: ingest_pb2_grpc.IngestServiceStub, dataset: str) -> errors.Key
     with pytest.raises(grpc.RpcError) as caught:
         stub.GetDataset(ingest_pb2.GetDatasetRequest(dataset=dataset))
     return errors.from_rpc_error(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "kind", "reason"),
+    [("full", errors.ResourceExhausted, "DISK_FULL"), ("away", errors.Unavailable, "AWAY")],
+)
+def test_what_a_service_stands_on_is_told_of_without_its_secrets(
+    ingest: ingest_pb2_grpc.IngestServiceStub, dataset: str, kind: type[errors.KeyprintError], reason: str
+) -> None:
+    error = refusal(ingest, dataset)
+    assert (type(error), error.reason) == (kind, reason)
+    assert "ours" not in error.message
+
+
+def test_a_field_that_a_caller_named_at_length_arrives_shortened(ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
+    error = refusal(ingest, "field")
+    assert (type(error), error.reason) == (errors.InvalidArgument, "PARAMETER_INVALID")
+    assert error.field.startswith("params.üü")
+    assert len(error.field.encode()) < 300
 
 
 def test_an_answer_passes_through(ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
