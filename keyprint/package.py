@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 5
 _READ_VERSIONS = (4, SCHEMA_VERSION)
 """The one before differs in metrics.json alone, which had every cell of the confusion matrix."""
+
+_MOST_MEMBERS = 100
+_LONGEST_NAME = 200
+"""Of a file that holds a package: how many files, and characters of a name in there."""
 
 UNPACKED_BYTES = 2 * 2**30
 """Largest package of our own that is unpacked."""
@@ -290,11 +294,14 @@ class File:
 
 
 def files(directory: Path) -> list[File]:
-    """The files of a package, those of a model store left out, by name."""
-    found = [path for path in directory.rglob("*") if path.is_file() and path.name != _STORE_FILE]
-    return sorted(
-        (File(path.relative_to(directory).as_posix(), path.stat().st_size) for path in found), key=lambda one: one.name
-    )
+    """The files of a package, that of a model store left out, by name."""
+    return [File(name, path.stat().st_size) for name, path in sorted(_contents(directory).items())]
+
+
+def _contents(directory: Path) -> dict[str, Path]:
+    """Where the files of a package are, by their name in there."""
+    found = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
+    return {name: path for name, path in found.items() if name != _STORE_FILE}
 
 
 def unpack(archive: Path, directory: Path, most_bytes: int) -> None:
@@ -302,12 +309,28 @@ def unpack(archive: Path, directory: Path, most_bytes: int) -> None:
 
     Raises:
         OSError: it is damaged.
-        tarfile.TarError: it is damaged, larger than `most_bytes`, or has a file that would lie elsewhere.
+        tarfile.TarError: it is damaged, larger than `most_bytes`, or has what no package has: many files, one
+            that would lie elsewhere, or what is neither file nor folder.
     """
+    size = 0
     with tarfile.open(archive, "r:") as packed:
-        if sum(member.size for member in packed.getmembers()) > most_bytes:
-            raise tarfile.TarError(f"it is larger than {most_bytes:,} bytes")
+        for number, member in enumerate(packed, 1):
+            size += member.size
+            if number > _MOST_MEMBERS:
+                raise tarfile.TarError(f"it holds more than {_MOST_MEMBERS} files")
+            if size > most_bytes:
+                raise tarfile.TarError(f"it is larger than {most_bytes:,} bytes")
+            _check_member(member)
         packed.extractall(directory, filter="data")
+
+
+def _check_member(member: tarfile.TarInfo) -> None:
+    shown = member.name if len(member.name) <= _LONGEST_NAME else f"{member.name[:_LONGEST_NAME]}…"
+    if not member.isfile() and not member.isdir():
+        raise tarfile.TarError(f"it holds {shown!r}, which is neither a file nor a folder")
+    place = PurePosixPath(member.name)
+    if len(member.name) > _LONGEST_NAME or place.is_absolute() or ".." in place.parts or "\0" in member.name:
+        raise tarfile.TarError(f"it holds {shown!r}, which is no name of a file in a package")
 
 
 def corrupt(reference: str, why: object) -> Internal:
@@ -318,7 +341,6 @@ def corrupt(reference: str, why: object) -> Internal:
 def digest(directory: Path) -> str:
     """SHA-256 over the names and contents of the package's files, as 64 hex digits; the same in every store."""
     total = sha256()
-    for path in sorted(path for path in directory.rglob("*") if path.is_file() and path.name != _STORE_FILE):
-        content = sha256(path.read_bytes()).digest()
-        total.update(path.relative_to(directory).as_posix().encode() + b"\0" + content)
+    for name, path in sorted(_contents(directory).items(), key=lambda one: one[1]):
+        total.update(name.encode() + b"\0" + sha256(path.read_bytes()).digest())
     return total.hexdigest()

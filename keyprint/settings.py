@@ -240,6 +240,19 @@ class TrainingSettings(StateSettings):
     training_import_mib: int = Field(
         2048, ge=1, le=2048, description="Largest file of a model that is imported, and largest package in it, in MiB."
     )
+    training_upload_seconds: float = Field(
+        6 * 3600.0, gt=0, le=30 * _DAY, description="Longest upload of a model that is imported, in seconds."
+    )
+    training_read_seconds: float = Field(
+        30.0, gt=0, le=_DAY, description="Longest wait for the next bytes of such an upload, in seconds."
+    )
+    training_upload_kib_second: float = Field(
+        16.0,
+        gt=0,
+        le=2**20,
+        description="Least KiB a second of such an upload; it may fall behind by KEYPRINT_TRAINING_READ_SECONDS of "
+        "waiting.",
+    )
     training_import_memory_mib: int = Field(
         4096, ge=16, le=2**20, description="MiB of memory that an imported model's graph may take when it is run."
     )

@@ -13,13 +13,13 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from keyprint.errors import FailedPrecondition, InvalidArgument
+from keyprint.intime import Sent, in_time
 from keyprint.pace import Pace
 from services.ingest.catalogue import Catalogue, Link
 from services.ingest.fetch import FetchLimits
 from services.ingest.gunzip import unzipped
 from services.ingest.importer import ImportLimits
 from services.ingest.inbox import UPLOAD
-from services.ingest.intime import Sent, in_time
 from services.ingest.listing import is_list
 from services.ingest.parse import parse_document
 from services.ingest.store import Store
@@ -63,7 +63,7 @@ class Uploads:
         Raises:
             TooSlow: it does.
         """
-        return in_time(sent, size, self._pace)
+        return in_time(sent, size, self._pace, "files")
 
     def receive(
         self, pieces: Iterable[tuple[str, bytes]], phrase: str, min_attempts: int, base: Dataset | None

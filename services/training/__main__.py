@@ -11,6 +11,7 @@ from pathlib import Path
 from keyprint.channel import channel
 from keyprint.database import await_database, of_database, workflows_url
 from keyprint.onlyone import only_one
+from keyprint.pace import Pace
 from keyprint.rpc import Server
 from keyprint.settings import TrainingSettings, read, run
 from keyprint.v1 import ingest_pb2_grpc, training_pb2, training_pb2_grpc
@@ -56,7 +57,10 @@ def _serve(settings: TrainingSettings, home: Path) -> None:
     workflows = workflows_url(settings.training_database, home)
     jobs, models = Jobs(tables), Models(tables)
     store = Store(home / "models")
-    limits = Limits(settings.training_import_mib * 2**20, settings.training_import_memory_mib)
+    pace = Pace(
+        settings.training_upload_seconds, settings.training_read_seconds, settings.training_upload_kib_second * 1024
+    )
+    limits = Limits(settings.training_import_mib * 2**20, settings.training_import_memory_mib, pace)
     arrivals = Arrivals(models, store, home / "arrivals", limits)
     runner = Runner(jobs, models, store, settings.ingest_address, settings.training_ingest_seconds, home / "jobs")
     queue = WorkQueue("training", workflows, settings.training_concurrency, runner.run, settings.executor)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from keyprint import package
 from keyprint.errors import FailedPrecondition, InvalidArgument
 from keyprint.features import FEATURE_SETS
+from keyprint.intime import Sent, in_time
+from keyprint.pace import Pace
 from services.training.entry import entry
 from services.training.models import Models
 from services.training.store import Store, said_digest
@@ -29,10 +33,16 @@ class Limits:
     Attributes:
         file_bytes: its file, and the package in there unpacked.
         memory_mib: its graph, loaded and run.
+        pace: how fast it must come.
     """
 
     file_bytes: int
     memory_mib: int
+    pace: Pace
+
+
+_OF_ITS_CONTENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+"""What the system says of files that are not there, or in each other's place; whatever else it says is our affair."""
 
 
 class Arrivals:
@@ -47,6 +57,14 @@ class Arrivals:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
 
+    def in_time(self, sent: Iterator[Sent], size: Callable[[Sent], int]) -> Generator[Sent, None, None]:
+        """What a caller sends, each of so many bytes, until that takes too long.
+
+        Raises:
+            TooSlow: it does.
+        """
+        return in_time(sent, size, self._limits.pace, "content")
+
     def receive(self, pieces: Iterable[bytes], name: str, new_version: bool) -> Model:
         """Publishes the model that the pieces make.
 
@@ -54,6 +72,7 @@ class Arrivals:
             InvalidArgument: they are no model, or not all of it.
             FailedPrecondition: this Keyprint has not the features that it reads.
             AlreadyExists: the name is taken, and no new version was asked for.
+            OSError: the disk does not do its part.
         """
         with tempfile.TemporaryDirectory(dir=self._directory) as folder:
             archive, unpacked = Path(folder) / "model.tar", Path(folder) / "model"
@@ -61,8 +80,12 @@ class Arrivals:
             try:
                 package.unpack(archive, unpacked, self._limits.file_bytes)
                 model = _checked(name, unpacked, self._limits.memory_mib)
-            except (OSError, tarfile.TarError, ValueError) as error:
+            except (tarfile.TarError, ValueError) as error:
                 raise _invalid(str(error)) from None
+            except OSError as error:
+                if error.errno not in _OF_ITS_CONTENT:
+                    raise
+                raise _invalid(_of_file(error)) from None
             self._publish(model, unpacked, new_version)
             return model
 
@@ -115,6 +138,11 @@ def _checked(name: str, directory: Path, memory_mib: int) -> Model:
     width = len(features.columns(model.phrase, model.release_times))
     check_graph(directory / package.GRAPH, width, model.user_count, memory_mib)
     return model
+
+
+def _of_file(error: OSError) -> str:
+    """What is wrong with a file, by its own name: where it lies is nobody's business."""
+    return f"{Path(str(error.filename)).name}: {os.strerror(error.errno or 0)}"
 
 
 def _invalid(why: str) -> InvalidArgument:

@@ -118,8 +118,7 @@ class Comparer:
     def _judge(self, model: Model, users: Sequence[str], holdout: Trainable) -> _Judged:
         directory = self._store.directory(model.name, model.version)
         made = package.read(directory)
-        if package.digest(directory) != model.digest:
-            raise ValueError("its digest is another than when it was published")
+        self._store.check(model)
         features = FEATURE_SETS[model.features].compute(holdout.attempts, model.release_times)
         probabilities = Graph(directory / package.GRAPH).run(features)
         truth = _positions(holdout.users, users)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import grpc
 from google.protobuf import empty_pb2
@@ -166,6 +167,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self, request: training_pb2.DownloadModelRequest, context: grpc.ServicerContext
     ) -> Iterator[training_pb2.DownloadModelResponse]:
         model = self._models.get(request.model)
+        self._store.check(model)
         with self._store.exported(model.name, model.version) as path, path.open("rb") as file:
             header = training_pb2.DownloadModelResponse.Header(model=self._message(model), size=path.stat().st_size)
             yield training_pb2.DownloadModelResponse(header=header)
@@ -175,12 +177,13 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     def UploadModel(  # noqa: N802
         self, request_iterator: Iterator[training_pb2.UploadModelRequest], context: grpc.ServicerContext
     ) -> training_pb2.Model:
-        first = next(request_iterator, training_pb2.UploadModelRequest())
-        if first.WhichOneof("part") != "header":
-            raise InvalidArgument("HEADER_MISSING", "An upload must begin with its header.", "header")
-        name = check_model_name(first.header.model, "model")
-        pieces = (message.content for message in request_iterator)
-        return self._message(self._arrivals.receive(pieces, name, first.header.new_version))
+        with closing(self._arrivals.in_time(request_iterator, lambda message: len(message.content))) as sent:
+            first = next(sent, training_pb2.UploadModelRequest())
+            if first.WhichOneof("part") != "header":
+                raise InvalidArgument("HEADER_MISSING", "An upload must begin with its header.", "header")
+            name = check_model_name(first.header.model, "model")
+            pieces = (message.content for message in sent)
+            return self._message(self._arrivals.receive(pieces, name, first.header.new_version))
 
     def _held_out(self, dataset: str, asked: requests.Holdout) -> Trainable:
         return self._ingest.read(dataset).hold_out(asked.share, asked.split, asked.seed)

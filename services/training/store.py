@@ -102,6 +102,20 @@ class Store:
             raise _gone(name, version)
         return place
 
+    def check(self, model: Model) -> None:
+        """Nothing, if a model's files are those that were published.
+
+        Raises:
+            NotFound: it was just deleted.
+            Internal: they are not.
+        """
+        try:
+            found = package.digest(self.directory(model.name, model.version))
+        except FileNotFoundError:
+            raise _gone(model.name, model.version) from None
+        if found != model.digest:
+            raise package.corrupt(model.reference, "its files are not those that were published")
+
     def _place(self, name: str, version: int) -> Path:
         return self._directory / name / str(version)
 

@@ -140,3 +140,14 @@ def test_aliases_tell_where_they_pointed(client: TrainingClient, file: bytes) ->
     assert at == sorted(at, reverse=True)
     with pytest.raises(errors.NotFound):
         client.get_model("pointed@champion")
+
+
+def test_of_a_damaged_package_nothing_is_downloaded(client: TrainingClient, file: bytes, keyprint_stack: Stack) -> None:
+    kept = client.upload_model(io.BytesIO(file), "damaged", new_version=True)
+    labels = keyprint_stack.home / "training" / "models" / "damaged" / str(kept.version) / "labels.json"
+    labels.write_bytes(labels.read_bytes()[:-1])
+    with pytest.raises(errors.Internal) as caught:
+        list(client.download_model("damaged"))
+    assert caught.value.reason == "MODEL_CORRUPT"
+    assert str(keyprint_stack.home) not in caught.value.message
+    client.delete_model("damaged")

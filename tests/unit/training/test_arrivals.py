@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
-from collections.abc import Callable
+import os
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +17,9 @@ import numpy as np
 import onnx
 import pytest
 
-from keyprint import package
-from keyprint.errors import AlreadyExists, InvalidArgument
+from keyprint import errors, package
+from keyprint.errors import AlreadyExists, InvalidArgument, TooSlow
+from keyprint.pace import Pace
 from services.training import arrivals as module
 from services.training import learners, messages, trainer, trial
 from services.training.arrivals import Arrivals, Limits
@@ -23,6 +30,7 @@ from services.training.tables import Model, Sessions, open_tables
 from services.training.work import Order
 from tests.unit.training.test_trainer import typing
 
+PACE = Pace(60.0, 30.0, 1024.0)
 ASKED = Asked("ds_1", "adaboost", "ada", 0.2, "late", "timing", {}, 0)
 
 
@@ -52,7 +60,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def arrivals(models: Models, store: Store, tmp_path: Path) -> Arrivals:
-    return Arrivals(models, store, tmp_path / "arrivals", Limits(2**20, 1024))
+    return Arrivals(models, store, tmp_path / "arrivals", Limits(2**20, 1024, PACE))
 
 
 def exported(trained: Path, tmp_path: Path, change: Callable[[Path], object] = lambda _: None) -> list[bytes]:
@@ -111,6 +119,89 @@ def saying(file: str, **changes: Any) -> Callable[[Path], object]:
     return change
 
 
+def nested(name: str) -> Callable[[Path], object]:
+    """Puts a file of that name into a folder of the package."""
+
+    def change(directory: Path) -> None:
+        (directory / "x").mkdir()
+        (directory / "x" / name).write_bytes(b"much")
+
+    return change
+
+
+def archive(*members: tarfile.TarInfo) -> list[bytes]:
+    """A tar file of members without content."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as packed:
+        for member in members:
+            packed.addfile(member)
+    return [out.getvalue()]
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname = kind, link
+    return made
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ([member("labels.json", tarfile.SYMTYPE, "nowhere")], "it holds 'labels.json', which is neither a file nor"),
+        ([member("a", tarfile.SYMTYPE, "/etc/passwd")], "it holds 'a', which is neither a file nor a folder"),
+        ([member("a"), member("b", tarfile.LNKTYPE, "a")], "it holds 'b', which is neither a file nor a folder"),
+        ([member("pipe", tarfile.FIFOTYPE)], "it holds 'pipe', which is neither a file nor a folder"),
+        ([member("../labels.json")], "it holds '../labels.json', which is no name of a file in a package"),
+        ([member("/labels.json")], "it holds '/labels.json', which is no name of a file in a package"),
+        ([member("x" * 10_000)], "which is no name of a file in a package"),
+        ([member(f"{number}.json") for number in range(101)], "it holds more than 100 files"),
+        ([member("features.json", tarfile.DIRTYPE)], "features.json: Is a directory"),
+        ([member("model.yaml"), member("labels.json"), member("labels.json/x")], "x: Not a directory"),
+    ],
+)
+def test_what_no_package_holds_is_refused_by_its_name(
+    arrivals: Arrivals, tmp_path: Path, members: list[tarfile.TarInfo], told: str
+) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        arrivals.receive(archive(*members), "ada", False)
+    assert (caught.value.reason, caught.value.field) == ("MODEL_FILE_INVALID", "content")
+    assert told in caught.value.message
+    assert str(tmp_path) not in caught.value.message
+    assert not list((tmp_path / "arrivals").iterdir())
+
+
+@pytest.mark.parametrize("where", ["_write", "_checked"])
+def test_a_disk_that_is_full_is_not_the_callers_fault(
+    arrivals: Arrivals, models: Models, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path))
+
+    monkeypatch.setattr(module, where, full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        arrivals.receive(exported(trained, tmp_path), "ada", False)
+    told = errors.of_system(caught.value)
+    assert isinstance(told, errors.ResourceExhausted)
+    assert str(tmp_path) not in told.message
+    assert models.all() == []
+    assert not list((tmp_path / "arrivals").iterdir())
+
+
+def test_an_upload_that_stalls_is_given_up(models: Models, store: Store, tmp_path: Path) -> None:
+    arrivals = Arrivals(models, store, tmp_path / "arrivals", Limits(2**20, 1024, Pace(60.0, 0.2, 1024.0)))
+    over = threading.Event()
+
+    def sent() -> Iterator[bytes]:
+        yield b"x"
+        over.wait(60)
+
+    with closing(arrivals.in_time(sent(), len)) as coming, pytest.raises(TooSlow) as caught:
+        arrivals.receive(coming, "ada", False)
+    over.set()
+    assert (caught.value.reason, caught.value.field) == ("LIMIT_EXCEEDED", "content")
+    assert not list((tmp_path / "arrivals").iterdir())
+
+
 def cells(actual: list[int], predicted: list[int], count: list[int]) -> dict[str, list[int]]:
     return {"actual": actual, "predicted": predicted, "count": count}
 
@@ -143,7 +234,21 @@ def cells(actual: list[int], predicted: list[int], count: list[int]) -> dict[str
         (lambda directory: (directory / "custom_objects.pkl").write_bytes(b""), "it holds 'custom_objects.pkl'"),
         (lambda directory: (directory / package.GRAPH).write_bytes(b"graph"), "its graph does not run"),
         (wanting(100_000), "its graph does not run on its features, or not in 1,024 MiB of memory"),
-        (lambda directory: (directory / "decision.json").unlink(), "decision.json"),
+        (
+            lambda directory: (directory / "decision.json").unlink(),
+            "exported: decision.json: No such file",
+        ),
+        (nested("model.yaml"), "it holds 'x/model.yaml', which no model has"),
+        (saying("metrics", accuracy=1.5), "metrics.json: accuracy: Input should be less than or equal to 1"),
+        (saying("metrics", equal_error_rate=float("nan")), "metrics.json: equal_error_rate: Input should be"),
+        (saying("metrics", macro_f1="good"), "metrics.json: macro_f1: Input should be a valid number"),
+        (saying("metrics", log_loss=-1.0), "metrics.json: log_loss: Input should be greater than or equal to 0"),
+        (saying("metrics", threshold=2.0), "metrics.json: threshold: Input should be less than or equal to 1"),
+        (
+            saying("decision", default_far=0.1, far=[0.1], threshold=[7.5]),
+            "decision.json: threshold.0: Input should be",
+        ),
+        (saying("decision", default_far=float("nan")), "decision.json: default_far: Input should be"),
         (
             lambda directory: (directory / "estimator.skops").write_bytes(b"0" * 2**20),
             "it is larger than 1,048,576 bytes",
@@ -201,7 +306,7 @@ def test_a_json_file_that_is_far_too_long_is_not_read(
 
 def test_a_model_that_came_can_be_told_of(arrivals: Arrivals, models: Models, trained: Path, tmp_path: Path) -> None:
     came = arrivals.receive(exported(trained, tmp_path), "ada", False)
-    message = messages.model_message(models.get("ada"), ())
+    message = messages.whole_model_message(models.get("ada"), ())
     assert message.digest == came.digest == package.digest(trained)
     assert (message.version, message.fingerprint, message.seed) == (1, "fingerprint", 0)
 

@@ -21,7 +21,7 @@ import pytest
 from bentoml._internal.models import ModelStore
 
 from keyprint import package
-from keyprint.errors import NotFound
+from keyprint.errors import Internal, NotFound
 from services.training.store import Store, said_digest
 from services.training.tables import Model
 
@@ -210,3 +210,17 @@ def test_a_model_that_is_gone_is_not_found(store: Store) -> None:
     assert caught.value.reason == "MODEL_NOT_FOUND"
     with pytest.raises(NotFound), store.exported("ada", 1):
         pytest.fail("there is nothing to read")
+
+
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"other")])
+def test_files_that_are_not_those_that_were_published_are_told(
+    store: Store, made: Path, change: Callable[[Path], object]
+) -> None:
+    directory = store.put("ada", 1, made)
+    model = Model(name="ada", version=1, digest=package.digest(directory))
+    store.check(model)
+    change(directory / "model.onnx")
+    with pytest.raises(Internal) as caught:
+        store.check(model)
+    assert caught.value.reason == "MODEL_CORRUPT"
+    assert str(directory) not in caught.value.message

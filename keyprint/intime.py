@@ -13,8 +13,8 @@ from keyprint.pace import Pace, Patience
 Sent = TypeVar("Sent")
 
 
-def in_time(sent: Iterator[Sent], size: Callable[[Sent], int], pace: Pace) -> Generator[Sent, None, None]:
-    """The same, each of its `size` in bytes, as long as it keeps the pace.
+def in_time(sent: Iterator[Sent], size: Callable[[Sent], int], pace: Pace, field: str) -> Generator[Sent, None, None]:
+    """The same, each of its `size` in bytes, as long as it keeps the pace; `field` is what the request calls it.
 
     A thread of its own waits for what comes next; after the last it must be let go by ending what it waits for, as
     gRPC does with the stream of a call that has been answered.
@@ -22,7 +22,7 @@ def in_time(sent: Iterator[Sent], size: Callable[[Sent], int], pace: Pace) -> Ge
     Raises:
         TooSlow: it does not.
     """
-    patience = Patience(pace, "upload", "files")
+    patience = Patience(pace, "upload", field)
     waiting = ThreadPoolExecutor(1, thread_name_prefix="sent")
     try:
         while True:
