@@ -63,6 +63,8 @@ class Admission(grpc.ServerInterceptor):
         }
         self._stopping = _refusal(stopping())
         self._closed = False
+        # A method has one handler for good, so that what interceptors make of it is made once.
+        self._known: dict[str, tuple[Load, Handler]] = {}
 
     def close(self) -> None:
         """Lets nobody in from now on but probes."""
@@ -75,24 +77,32 @@ class Admission(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        handler = continuation(handler_call_details)
-        if handler is None:
-            return None
         method = handler_call_details.method
-        load = self._beside.get(method)
-        if load is None:
-            # The stubs type what a handler knows of itself as abstract methods; it is plain attributes.
-            kind = cast(Any, handler)
-            load = self._streams if kind.request_streaming or kind.response_streaming else self._calls
+        known = self._known.get(method)
+        if known is None:
+            handler = continuation(handler_call_details)
+            if handler is None:
+                return None
+            known = self._known[method] = self._load_of(method, handler), handler
+        load, handler = known
         if not load.held.up():
             if self._closed and method not in self._beside:
                 log.info("%s refused: stopping", method)
                 return self._stopping
             log.info("%s refused: too many at once", method)
             return self._full[load]
+        return handler
+
+    def _load_of(self, method: str, handler: Handler) -> Load:
+        """Whose threads answer a method, as its handler is told."""
+        load = self._beside.get(method)
+        if load is None:
+            # The stubs type what a handler knows of itself as abstract methods; it is plain attributes.
+            kind = cast(Any, handler)
+            load = self._streams if kind.request_streaming or kind.response_streaming else self._calls
         if load is not self._calls:
             _answered_by(load, handler)
-        return handler
+        return load
 
 
 def _full(reason: str, message: str) -> errors.ResourceExhausted:

@@ -169,20 +169,6 @@ def single(characters: Sequence[str], pressed_at: Sequence[int], released_at: Se
     )
 
 
-def joined(several: Sequence[Keystrokes]) -> Keystrokes:
-    """Several batches in which nobody has looked for attempts that are too long, one after the other."""
-    if len(several) == 1:
-        return several[0]
-    ends = np.concatenate([_steps(one.offsets) for one in several]).cumsum()
-    return Keystrokes(
-        offsets=np.concatenate([np.zeros(1, np.int64), ends]),
-        character=np.concatenate([one.character for one in several]),
-        pressed_at=np.concatenate([one.pressed_at for one in several]),
-        released_at=np.concatenate([one.released_at for one in several]),
-        malformed=np.concatenate([one.malformed for one in several]),
-    )
-
-
 def judge(keystrokes: Keystrokes, phrase: str, max_keystrokes: int = MAX_KEYSTROKES) -> Verdicts:
     """Applies backspaces and says of each attempt whether it reads as the phrase.
 

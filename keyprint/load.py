@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import queue
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent import futures
-from typing import ParamSpec, TypeVar
+from functools import partial
+from itertools import islice
+from typing import ParamSpec, TypeVar, cast
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -60,12 +67,14 @@ class Count:
 class Load(futures.ThreadPoolExecutor):
     """Threads that answer calls, each of which has been counted before, in an interceptor.
 
+    A ThreadPoolExecutor is what gRPC asks for.  What makes one slow is left out: nobody waits for a call's future.
+
     Attributes:
         held: calls that were let in and are not answered, those that wait included.
     """
 
     def __init__(self, threads: int, waiting: int, name: str) -> None:
-        """Starts threads when they are needed.
+        """Starts threads when calls come.
 
         Args:
             threads: calls answered at once.
@@ -75,6 +84,10 @@ class Load(futures.ThreadPoolExecutor):
         super().__init__(threads, thread_name_prefix=name)
         self.held = Count(threads + waiting)
         self._most_at_once = threads
+        self._names = (f"{name}_{number}" for number in range(threads))
+        self._waiting: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        # Whoever forgets this has its threads end.
+        weakref.finalize(self, _end, self._waiting, threads)
 
     @property
     def at_work(self) -> int:
@@ -82,15 +95,36 @@ class Load(futures.ThreadPoolExecutor):
         return min(self.held.value, self._most_at_once)
 
     def submit(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[Result]:
-        """Takes a call that was counted; gRPC does so from its serving thread, right after the interceptors."""
-        return super().submit(self._answer, fn, *args, **kwargs)
+        """Takes a call that was counted; gRPC does so from its serving thread, right after the interceptors.
 
-    def _answer(self, fn: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        What it gives back knows nothing of the call: gRPC counts by it, for a limit of its own that is not set here.
+        """
+        self._waiting.put(partial(fn, *args, **kwargs))
+        for name in islice(self._names, 1):
+            threading.Thread(target=_answer, args=(self._waiting, self.held), name=name, daemon=True).start()
+        return cast("futures.Future[Result]", _NOTHING)
+
+
+_NOTHING: futures.Future[None] = futures.Future()
+_NOTHING.set_result(None)
+
+
+def _answer(waiting: queue.SimpleQueue[Callable[[], object] | None], held: Count) -> None:
+    """Answers calls until there is None in the place of one."""
+    while call := waiting.get():
         # Calls that ended while they waited come by here too; gRPC does not answer them any more.
         try:
-            return fn(*args, **kwargs)
+            call()
+        except Exception:
+            log.exception("a call ended by an error that gRPC should have caught")
         finally:
-            self.held.down()
+            held.down()
+            del call
+
+
+def _end(waiting: queue.SimpleQueue[Callable[[], object] | None], threads: int) -> None:
+    for _ in range(threads):
+        waiting.put(None)
 
 
 class AtOnce(futures.ThreadPoolExecutor):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +31,7 @@ class Decided:
         decision: str[n], one of `DECISIONS`.
         reason: str[n], why an attempt is not valid, else empty.
         second: str[n], the second best candidate, empty where there is none.
+        order: int64[m, K], of the valid attempts the candidates by number, best first, the first of equals first.
     """
 
     user: npt.NDArray[np.str_]
@@ -39,6 +39,7 @@ class Decided:
     decision: npt.NDArray[np.str_]
     reason: npt.NDArray[np.str_]
     second: npt.NDArray[np.str_]
+    order: npt.NDArray[np.int64]
 
 
 def decide(engine: Engine, answers: Answers, threshold: float | Floats) -> Decided:
@@ -50,24 +51,21 @@ def decide(engine: Engine, answers: Answers, threshold: float | Floats) -> Decid
         threshold: one for all of them, or float64[n].
     """
     count, rows = len(answers.verdicts.reason), answers.rows
-    order = np.argsort(-answers.probabilities, axis=1, kind="stable")[:, :2]
+    order = (-answers.probabilities).argsort(axis=1, kind="stable")
     user, second = np.full((2, count), "", engine.labels.dtype)
     user[rows], second[rows] = engine.labels[order[:, 0]], engine.labels[order[:, 1]]
     probability = np.zeros(count)
     probability[rows] = answers.probabilities.max(axis=1, initial=0.0)
     decision = np.where(probability >= threshold, IDENTIFIED, UNKNOWN)
     decision[answers.verdicts.reason != 0] = INVALID
-    return Decided(user, probability, decision, _REASONS[answers.verdicts.reason], second)
+    return Decided(user, probability, decision, _REASONS[answers.verdicts.reason], second, order)
 
 
-def candidates(engine: Engine, answers: Answers, attempt: int, count: int) -> Sequence[tuple[str, float]]:
-    """The `count` best candidates of an attempt, best first, the first of equals first; none if it is not valid."""
-    row = answers.row(attempt)
-    if row is None:
-        return []
-    probabilities = answers.probabilities[row]
-    order = (-probabilities).argsort(kind="stable")[:count]
-    return list(zip(engine.labels[order].tolist(), probabilities[order].tolist(), strict=True))
+def candidates(engine: Engine, answers: Answers, decided: Decided, most: int) -> list[list[tuple[str, float]]]:
+    """The `most` best candidates of each of m valid attempts, best first, each with its probability."""
+    order = decided.order[:, :most]
+    names, probabilities = engine.labels[order], np.take_along_axis(answers.probabilities, order, axis=1)
+    return [list(zip(*each, strict=True)) for each in zip(names.tolist(), probabilities.tolist(), strict=True)]
 
 
 def stated_rate(engine: Engine, far: float) -> float:

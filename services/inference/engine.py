@@ -102,8 +102,16 @@ class Engine:
         Raises:
             FailedPrecondition: there is not a single one.
         """
-        known = keystrokes.released_at != attempts.UNKNOWN_TIME
-        if self.release_times and len(known) and not known.any():
+        if self.release_times and len(keystrokes.released_at):
+            self.check_released(bool((keystrokes.released_at != attempts.UNKNOWN_TIME).any()))
+
+    def check_released(self, known: bool) -> None:
+        """Nothing, if a release time is known or the model needs none.
+
+        Raises:
+            FailedPrecondition: otherwise.
+        """
+        if self.release_times and not known:
             raise FailedPrecondition(
                 "NO_RELEASE_TIMES",
                 f"{self.reference} was trained with release times, and none are given; give released_at, or use a "

@@ -10,15 +10,27 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from keyprint import attempts
 from keyprint.attempts import Keystrokes
-from services.inference.decide import Decided, Floats, decide
+from keyprint.v1 import attempts_pb2
+from services.inference import requests
+from services.inference.decide import Decided, Floats, candidates, decide
 from services.inference.engine import Answers, Engine
 from services.inference.flags import Mask, Recent, flag
 from services.inference.together import Together, nobody_knows
 
-_Ask = tuple[Keystrokes, float]
-"""An attempt, and the threshold to decide at."""
+
+class Question(NamedTuple):
+    """About one attempt.
+
+    Attributes:
+        attempt: checked by `requests.check`.
+        threshold: to decide at.
+        candidates: how many to tell.
+    """
+
+    attempt: attempts_pb2.Attempt
+    threshold: float
+    candidates: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class Finding(NamedTuple):
     Attributes:
         answers: what the model says of it and of those that were asked about together with it.
         attempt: which of them it is.
+        candidates: as many as were asked for, best first, each with its probability; none if it is not valid.
         user: the best candidate; empty if the attempt is not valid.
         decision: one of `decide.DECISIONS`.
         reason: why the attempt is not valid, else empty.
@@ -44,6 +57,7 @@ class Finding(NamedTuple):
 
     answers: Answers
     attempt: int
+    candidates: Sequence[tuple[str, float]]
     user: str
     decision: str
     reason: str
@@ -61,21 +75,25 @@ class Finder:
         """Prepares; `coming` is as `Together` wants it."""
         self._coming = coming
         self._recent = Recent()
-        self._together: WeakKeyDictionary[Engine, Together[_Ask, Finding]] = WeakKeyDictionary()
+        self._together: WeakKeyDictionary[Engine, Together[Question, Finding]] = WeakKeyDictionary()
 
     def find(self, engine: Engine, keystrokes: Keystrokes, threshold: float | Floats) -> Findings:
         """What is found of these attempts, decided at one threshold, or each at its own: float64[n]."""
         answers = engine.answer(keystrokes)
         return Findings(answers, decide(engine, answers, threshold), flag(engine, answers, self._recent))
 
-    def find_one(self, engine: Engine, keystrokes: Keystrokes, threshold: float) -> Finding:
+    def find_one(self, engine: Engine, question: Question) -> Finding:
         """What is found of one attempt, together with those of other callers."""
         together = self._together.get(engine) or self._together.setdefault(engine, Together(self._coming))
-        return together((keystrokes, threshold), partial(self._find_each, engine))
+        return together(question, partial(self._find_each, engine))
 
-    def _find_each(self, engine: Engine, several: Sequence[_Ask]) -> list[Finding]:
-        typed, thresholds = zip(*several, strict=True)
-        findings = self.find(engine, attempts.joined(typed), np.array(thresholds))
-        decided, flags = findings.decided, findings.flags
-        columns = (decided.user.tolist(), decided.decision.tolist(), decided.reason.tolist(), flags.tolist())
-        return [Finding(findings.answers, number, *row) for number, row in enumerate(zip(*columns, strict=True))]
+    def _find_each(self, engine: Engine, questions: Sequence[Question]) -> list[Finding]:
+        typed, thresholds, counts = zip(*questions, strict=True)
+        findings = self.find(engine, requests.together(typed), np.array(thresholds))
+        answers, decided = findings.answers, findings.decided
+        best: list[Sequence[tuple[str, float]]] = [()] * len(questions)
+        for attempt, each in zip(answers.rows.tolist(), candidates(engine, answers, decided, max(counts)), strict=True):
+            best[attempt] = each[: counts[attempt]]
+        columns = (best, decided.user.tolist(), decided.decision.tolist(), decided.reason.tolist())
+        rows = zip(*columns, findings.flags.tolist(), strict=True)
+        return [Finding(answers, attempt, *row) for attempt, row in enumerate(rows)]

@@ -11,7 +11,7 @@ from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_
 from services.inference import decide, requests
 from services.inference.engine import Engine, Engines
 from services.inference.explain import explain
-from services.inference.findings import Finder, Finding
+from services.inference.findings import Finder, Finding, Question
 from services.inference.flags import names
 from services.inference.together import nobody_knows
 
@@ -44,17 +44,10 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: inference_pb2.IdentifyRequest, context: grpc.ServicerContext
     ) -> inference_pb2.IdentifyResponse:
         count = requests.candidates(request.candidates)
-        keystrokes = requests.attempt(request.attempt)
-        engine = self._models.get(request.model)
-        far, threshold = _enough(engine, request.far)
-        engine.check_releases(keystrokes)
-        found = self._finder.find_one(engine, keystrokes, threshold)
+        engine, far, threshold, found = self._found(request, count)
         return inference_pb2.IdentifyResponse(
             model=engine.reference,
-            candidates=[
-                inference_pb2.Candidate(user=user, probability=probability)
-                for user, probability in decide.candidates(engine, found.answers, found.attempt, count)
-            ],
+            candidates=[inference_pb2.Candidate(user=user, probability=each) for user, each in found.candidates],
             decision=_DECISIONS[found.decision],
             reason=found.reason,
             threshold=threshold,
@@ -86,11 +79,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     def Verify(  # noqa: N802
         self, request: inference_pb2.VerifyRequest, context: grpc.ServicerContext
     ) -> inference_pb2.VerifyResponse:
-        keystrokes = requests.attempt(request.attempt)
-        engine = self._models.get(request.model)
-        far, threshold = _enough(engine, request.far)
-        engine.check_releases(keystrokes)
-        found = self._finder.find_one(engine, keystrokes, threshold)
+        engine, far, threshold, found = self._found(request)
         score = decide.score(engine, found.answers, found.attempt, request.user)
         return inference_pb2.VerifyResponse(
             model=engine.reference,
@@ -102,6 +91,17 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             flags=_FLAGS[found.flags],
             explanation=_explanation(engine, found, request.user) if request.explain else None,
         )
+
+    def _found(
+        self, request: inference_pb2.IdentifyRequest | inference_pb2.VerifyRequest, candidates: int = 0
+    ) -> tuple[Engine, float, float, Finding]:
+        """The engine, the rate and the threshold that it decides at, and what it finds."""
+        requests.check(request.attempt)
+        engine = self._models.get(request.model)
+        far, threshold = _enough(engine, request.far)
+        if engine.release_times:
+            engine.check_released(requests.released(request.attempt))
+        return engine, far, threshold, self._finder.find_one(engine, Question(request.attempt, threshold, candidates))
 
     def PredictDataset(  # noqa: N802
         self, request: inference_pb2.PredictDatasetRequest, context: grpc.ServicerContext
@@ -130,8 +130,11 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
 
 def _enough(engine: Engine, far: float) -> tuple[float, float]:
     """The rate to decide at, and the probability from which somebody is believed then."""
+    decision = engine.package.decision
+    if not far:
+        return decision.default_far, decision.default
     rate = decide.stated_rate(engine, far)
-    return rate, engine.package.decision.at(rate)
+    return rate, decision.at(rate)
 
 
 def _explanation(engine: Engine, found: Finding, user: str) -> inference_pb2.Explanation | None:

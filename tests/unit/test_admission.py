@@ -237,13 +237,31 @@ def test_a_count_has_room_until_it_is_closed() -> None:
     assert count.wait(0)
 
 
-def test_a_load_holds_a_call_until_it_ends_however_it_does() -> None:
-    gate = threading.Event()
-    load = Load(1, 1, "test")
-    assert [load.held.up(), load.held.up()] == [True, True]
-    first, second = load.submit(gate.wait), load.submit(divmod, 1, 0)
+def test_a_load_holds_a_call_until_it_ends_however_it_does(caplog: pytest.LogCaptureFixture) -> None:
+    gate, answered = threading.Event(), threading.Event()
+    load = Load(1, 2, "test")
+    assert [load.held.up() for _ in range(4)] == [True, True, True, False]
+    load.submit(gate.wait)
+    load.submit(divmod, 1, 0)
+    load.submit(answered.set)
     assert not load.held.wait(0)
     gate.set()
-    assert first.result()
-    assert isinstance(second.exception(), ZeroDivisionError)
     assert load.held.wait(60)
+    assert answered.is_set()
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_load_has_the_threads_that_it_may_and_they_end_with_it() -> None:
+    load, met = Load(2, 8, "meeting"), threading.Barrier(3)
+    for _ in range(4):
+        assert load.held.up()
+        load.submit(met.wait)
+    for _ in range(2):
+        met.wait(60)
+    assert load.held.wait(60)
+    threads = [one for one in threading.enumerate() if one.name.startswith("meeting")]
+    assert len(threads) == 2
+    del load
+    for one in threads:
+        one.join(60)
+        assert not one.is_alive()

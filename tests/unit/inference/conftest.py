@@ -21,7 +21,7 @@ from keyprint.channel import channel as open_channel
 from keyprint.errors import NotFound
 from keyprint.names import parse_reference
 from keyprint.table import SCHEMA
-from keyprint.v1 import training_pb2, training_pb2_grpc
+from keyprint.v1 import attempts_pb2, training_pb2, training_pb2_grpc
 
 PHRASE = "hi you"
 LABELS = ("ann", "bob", "cat")
@@ -60,6 +60,28 @@ def keystrokes(tempo_ms: float, phrase: str = PHRASE, release_times: bool = Fals
     return attempts.single(list(phrase), pressed, released)
 
 
+def joined(several: Sequence[attempts.Keystrokes]) -> attempts.Keystrokes:
+    """Several batches, one after the other."""
+    ends = np.concatenate([np.diff(one.offsets) for one in several]).cumsum()
+    return attempts.Keystrokes(
+        offsets=np.concatenate([np.zeros(1, np.int64), ends]),
+        character=np.concatenate([one.character for one in several]),
+        pressed_at=np.concatenate([one.pressed_at for one in several]),
+        released_at=np.concatenate([one.released_at for one in several]),
+        malformed=np.concatenate([one.malformed for one in several]),
+    )
+
+
+def message(one: attempts.Keystrokes) -> attempts_pb2.Attempt:
+    """One attempt as callers send it."""
+    known = (one.released_at != attempts.UNKNOWN_TIME).any()
+    return attempts_pb2.Attempt(
+        character=[attempts.BACKSPACE if code == attempts.BACKSPACE_CODE else chr(code) for code in one.character],
+        pressed_at=one.pressed_at.tolist(),
+        released_at=one.released_at.tolist() if known else [],
+    )
+
+
 def timings(one: attempts.Keystrokes) -> list[bytes]:
     """The timing ids of valid attempts."""
     return attempts.timing_ids(attempts.align(one, attempts.judge(one, PHRASE), PHRASE))
@@ -67,7 +89,7 @@ def timings(one: attempts.Keystrokes) -> list[bytes]:
 
 def batch(*several: attempts.Keystrokes, first: int = 0) -> pa.RecordBatch:
     """What ingest sends of these attempts."""
-    together = attempts.joined(several)
+    together = joined(several)
     reasons = attempts.judge(together, PHRASE).reason
     rows = []
     for number, (begin, end) in enumerate(zip(together.offsets[:-1], together.offsets[1:], strict=True)):

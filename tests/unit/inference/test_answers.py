@@ -16,7 +16,7 @@ from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from keyprint.v1 import attempts_pb2, inference_pb2
 from services.inference import dataset, decide, requests
 from services.inference.engine import Engine
-from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, batch, keystrokes, write_package
+from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, batch, joined, keystrokes, message, write_package
 
 ENOUGH = 0.7
 """The probability from which somebody is believed."""
@@ -28,7 +28,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def test_each_person_is_named_by_their_tempo(engine: Engine) -> None:
-    decided = decide.decide(engine, engine.answer(attempts.joined([*map(keystrokes, TEMPO_MS)])), ENOUGH)
+    decided = decide.decide(engine, engine.answer(joined([*map(keystrokes, TEMPO_MS)])), ENOUGH)
     assert decided.user.tolist() == list(LABELS)
     assert (decided.probability > 0.9).all()
     assert set(decided.decision) == {"IDENTIFIED"}
@@ -50,7 +50,7 @@ def test_whoever_reaches_the_threshold_is_identified(engine: Engine) -> None:
 
 
 def test_invalid_attempts_are_answers_in_their_place(engine: Engine) -> None:
-    several = attempts.joined([keystrokes(80), keystrokes(80, "hi yuo"), keystrokes(80, ""), keystrokes(500)])
+    several = joined([keystrokes(80), keystrokes(80, "hi yuo"), keystrokes(80, ""), keystrokes(500)])
     decided = decide.decide(engine, engine.answer(several), ENOUGH)
     assert decided.decision.tolist() == ["IDENTIFIED", "INVALID", "INVALID", "IDENTIFIED"]
     assert decided.reason.tolist() == ["", "PHRASE_MISMATCH", "EMPTY", ""]
@@ -60,17 +60,19 @@ def test_invalid_attempts_are_answers_in_their_place(engine: Engine) -> None:
 
 def test_one_attempt_alone_is_answered_as_among_others(engine: Engine) -> None:
     tempos = np.linspace(60, 600, 50)
-    together = engine.answer(attempts.joined([*map(keystrokes, tempos)])).probabilities
+    together = engine.answer(joined([*map(keystrokes, tempos)])).probabilities
     alone = np.concatenate([engine.answer(keystrokes(one)).probabilities for one in tempos])
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
 def test_candidates_come_best_first_and_no_more_than_asked_for(engine: Engine) -> None:
-    answers = engine.answer(keystrokes(90))
-    found = decide.candidates(engine, answers, 0, 2)
-    assert [user for user, _ in found] == ["ann", "bob"]
-    assert sum(probability for _, probability in decide.candidates(engine, answers, 0, 99)) == pytest.approx(1.0)
-    assert decide.candidates(engine, engine.answer(keystrokes(90, "")), 0, 5) == []
+    answers = engine.answer(joined([keystrokes(90), keystrokes(90, ""), keystrokes(600)]))
+    decided = decide.decide(engine, answers, ENOUGH)
+    quick, slow = decide.candidates(engine, answers, decided, 2)
+    assert [user for user, _ in quick] == ["ann", "bob"]
+    assert [user for user, _ in slow] == ["cat", "bob"]
+    for every in decide.candidates(engine, answers, decided, 99):
+        assert sum(probability for _, probability in every) == pytest.approx(1.0)
 
 
 def test_answers_are_decided_at_the_rate_asked_for_or_the_models_own(engine: Engine) -> None:
@@ -213,5 +215,28 @@ def test_other_wrong_fields_are_refused_by_name() -> None:
         requests.keystrokes(cast(Any, 7))
     assert (caught.value.reason, caught.value.field) == ("ROWS_INVALID", "rows")
     with pytest.raises(InvalidArgument) as caught:
-        requests.attempt(attempts_pb2.Attempt(character=["a"], pressed_at=[0, 1]))
+        requests.check(attempts_pb2.Attempt(character=["a"], pressed_at=[0, 1]))
     assert (caught.value.reason, caught.value.field) == ("ATTEMPT_INVALID", "attempt")
+    with pytest.raises(InvalidArgument, match="1 characters, 1 press times and 2 release times"):
+        requests.check(attempts_pb2.Attempt(character=["a"], pressed_at=[0], released_at=[1, 2]))
+
+
+def test_attempts_that_came_apart_are_read_together() -> None:
+    typed = [
+        keystrokes(80),
+        keystrokes(90, "hi yo u", release_times=True),
+        keystrokes(0, ""),
+        keystrokes(70, "hi", release_times=True),
+    ]
+    for several in (typed, typed[1::2], typed[::2], typed[2:3]):
+        found, expected = requests.together([message(one) for one in several]), joined(several)
+        for column in ("offsets", "character", "pressed_at", "released_at", "malformed"):
+            np.testing.assert_array_equal(getattr(found, column), getattr(expected, column))
+
+
+def test_a_release_is_known_or_it_is_not() -> None:
+    assert requests.released(message(keystrokes(80, release_times=True)))
+    assert requests.released(attempts_pb2.Attempt(character=["a", "b"], pressed_at=[0, 1], released_at=[-1, 2]))
+    assert requests.released(attempts_pb2.Attempt())
+    assert not requests.released(message(keystrokes(80)))
+    assert not requests.released(attempts_pb2.Attempt(character=["a"], pressed_at=[0], released_at=[-1]))

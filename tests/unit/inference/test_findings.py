@@ -7,10 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from keyprint import attempts
 from services.inference.engine import Engine
-from services.inference.findings import Finder
-from tests.unit.inference.conftest import LABELS, TEMPO_MS, keystrokes, write_package
+from services.inference.findings import Finder, Question
+from tests.unit.inference.conftest import LABELS, TEMPO_MS, joined, keystrokes, message, write_package
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def test_each_of_many_attempts_may_have_a_threshold_of_its_own(engine: Engine) -> None:
-    several = attempts.joined([*map(keystrokes, TEMPO_MS)])
+    several = joined([*map(keystrokes, TEMPO_MS)])
     decided = Finder().find(engine, several, np.array([0.0, 2.0, 0.0])).decided
     assert decided.decision.tolist() == ["IDENTIFIED", "UNKNOWN", "IDENTIFIED"]
 
@@ -29,7 +28,7 @@ def test_callers_at_once_are_each_decided_at_their_own_threshold(engine: Engine)
 
     def ask(one: tuple[int, float]) -> tuple[str, str]:
         who, threshold = one
-        found = finder.find_one(engine, keystrokes(TEMPO_MS[who]), threshold)
+        found = finder.find_one(engine, Question(message(keystrokes(TEMPO_MS[who])), threshold))
         return found.user, found.decision
 
     with ThreadPoolExecutor(16) as pool:

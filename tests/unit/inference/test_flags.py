@@ -14,7 +14,7 @@ from keyprint.attempts import Keystrokes
 from keyprint.v1 import inference_pb2
 from services.inference.engine import Engine
 from services.inference.flags import NAMES, REPLAY, SYNTHETIC, Recent, flag, names
-from tests.unit.inference.conftest import PHRASE, keystrokes, write_package
+from tests.unit.inference.conftest import PHRASE, joined, keystrokes, write_package
 
 Make = Callable[..., Engine]
 
@@ -75,7 +75,7 @@ def test_what_was_asked_before_is_a_replay_for_that_model_alone(engine: Engine, 
 
 
 def test_the_second_of_two_in_one_batch_is_a_replay(engine: Engine) -> None:
-    several = attempts.joined([typed(*OTHER), keystrokes(80, "hi"), typed(*OTHER)])
+    several = joined([typed(*OTHER), keystrokes(80, "hi"), typed(*OTHER)])
     assert flags(engine, several) == [0, 0, REPLAY]
 
 
@@ -108,7 +108,7 @@ def test_where_everybody_is_faster_than_hands_the_model_sets_the_limit(engine: E
 def test_an_invalid_attempt_has_no_flags_and_is_not_remembered(engine: Engine) -> None:
     recent = Recent()
     wrong = attempts.single(list("hi yuo"), typed(*OTHER).pressed_at.tolist(), [])
-    assert flags(engine, attempts.joined([wrong, keystrokes(80, "")]), recent) == [0, 0]
+    assert flags(engine, joined([wrong, keystrokes(80, "")]), recent) == [0, 0]
     assert flags(engine, typed(*OTHER), recent) == [0]
 
 

@@ -132,6 +132,7 @@ DECIDED = Decided(
     decision=np.array(["IDENTIFIED", "INVALID"]),
     reason=np.array(["", "EMPTY"]),
     second=np.array(["bob", ""]),
+    order=np.array([[0, 1]]),
 )
 
 
