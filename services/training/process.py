@@ -86,10 +86,15 @@ class Process:
 def _death(status: int) -> Failure:
     # The real-time signals between the first and the last have no names.
     names = {int(one): one.name for one in signal.Signals}
-    how = f"was ended by signal {names.get(-status, -status)}" if status < 0 else f"ended with status {status}"
-    return Failure(
-        "TRAINER_DIED",
-        f"The process that trains {how}, as it would when the machine runs out of memory; train on less or a smaller "
-        "model.",
-        "",
-    )
+    if status == -signal.SIGKILL:
+        said = (
+            "The process that trains was killed (SIGKILL), most likely because the machine ran out of memory; train on "
+            "less, or a smaller model, or give the training service more memory."
+        )
+    else:
+        how = f"was ended by signal {names.get(-status, -status)}" if status < 0 else f"ended with status {status}"
+        said = (
+            f"The process that trains {how} before it had a model; the training service's log has what it said last. "
+            "Train again; if that ends likewise, on less or a smaller model."
+        )
+    return Failure("TRAINER_DIED", said, "")

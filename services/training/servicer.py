@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import grpc
 from google.protobuf import empty_pb2
@@ -23,6 +24,7 @@ from services.training.intake import Intake
 from services.training.jobs import Jobs
 from services.training.learners import LEARNERS
 from services.training.models import Models
+from services.training.paging import page
 from services.training.store import Store
 from services.training.tables import Model
 
@@ -83,10 +85,8 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     def ListTrainingJobs(  # noqa: N802
         self, request: training_pb2.ListTrainingJobsRequest, context: grpc.ServicerContext
     ) -> training_pb2.ListTrainingJobsResponse:
-        size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
-        rows = self._jobs.page(before, size + 1)
-        jobs = [messages.job_message(row, curve=False) for row in rows[:size]]
-        token = str(rows[size - 1].number) if len(rows) > size else ""
+        rows, token = page(request, self._jobs.page)
+        jobs = [messages.job_message(row, curve=False) for row in rows]
         return training_pb2.ListTrainingJobsResponse(jobs=jobs, next_page_token=token)
 
     def CancelTrainingJob(  # noqa: N802
@@ -114,10 +114,9 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     def ListModels(  # noqa: N802
         self, request: training_pb2.ListModelsRequest, context: grpc.ServicerContext
     ) -> training_pb2.ListModelsResponse:
-        size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
-        rows, aliases = self._models.page(before, size + 1), self._models.aliases()
-        found = [messages.model_message(row, aliases.get(row.reference, ())) for row in rows[:size]]
-        token = str(rows[size - 1].number) if len(rows) > size else ""
+        rows, token = page(request, self._models.page)
+        aliases = self._models.aliases()
+        found = [messages.model_message(row, aliases.get(row.reference, ())) for row in rows]
         return training_pb2.ListModelsResponse(models=found, next_page_token=token)
 
     def DeleteModel(  # noqa: N802
@@ -135,11 +134,8 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self, request: training_pb2.ListAliasMovesRequest, context: grpc.ServicerContext
     ) -> training_pb2.ListAliasMovesResponse:
         name = check_model_name(request.model, "model")
-        size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
-        rows = self._models.alias_moves(name, before, size + 1)
-        moves = map(messages.alias_move_message, rows[:size])
-        token = str(rows[size - 1].number) if len(rows) > size else ""
-        return training_pb2.ListAliasMovesResponse(moves=moves, next_page_token=token)
+        rows, token = page(request, partial(self._models.alias_moves, name))
+        return training_pb2.ListAliasMovesResponse(moves=map(messages.alias_move_message, rows), next_page_token=token)
 
     def CompareModels(  # noqa: N802
         self, request: training_pb2.CompareModelsRequest, context: grpc.ServicerContext

@@ -11,8 +11,8 @@ from keyprint.errors import KeyprintError
 from keyprint.holdout import Split
 from keyprint.package import Point
 
-STAGES = ("reading", "fitting", "calibrating", "exporting", "evaluating")
-"""In this order; the service adds "queued" before and "publishing" and "done" after."""
+STAGES = ("reading", "fitting", "calibrating", "impostors", "exporting", "evaluating")
+"""In this order, "impostors" where asked for; the service has "queued" before, "publishing" and "done" after them."""
 
 
 @dataclass(frozen=True)
