@@ -106,15 +106,15 @@ class Aligned:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def only(self, row: int) -> Aligned:
-        """One of them."""
-        one = slice(row, row + 1)
+    def part(self, begin: int, end: int) -> Aligned:
+        """Some of them, from `begin` to before `end`."""
+        some = slice(begin, end)
         return Aligned(
-            self.rows[one],
-            self.pressed_at[one],
-            self.released_at[one],
-            self.corrections[one],
-            self.correction_us[one],
+            self.rows[some],
+            self.pressed_at[some],
+            self.released_at[some],
+            self.corrections[some],
+            self.correction_us[some],
         )
 
 

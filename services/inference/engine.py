@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,9 +12,20 @@ import numpy.typing as npt
 
 from keyprint import attempts, package
 from keyprint.attempts import Aligned, Keystrokes, Verdicts
-from keyprint.errors import FailedPrecondition
+from keyprint.errors import Cancelled, FailedPrecondition
 from keyprint.features import Matrix, feature_set
 from keyprint.graph import Graph
+
+MOST_AT_ONCE = 1024
+"""Attempts between two looks at whether the caller still waits."""
+
+GoesOn = Callable[[], bool]
+"""Whether somebody still waits for what is being done."""
+
+
+def always() -> bool:
+    """It goes on."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -86,15 +98,29 @@ class Engine:
         """Whether it needs release times."""
         return self.package.inputs.release_times
 
-    def answer(self, keystrokes: Keystrokes) -> Answers:
-        """Judges n attempts and says of the valid ones who typed them."""
+    def answer(self, keystrokes: Keystrokes, goes_on: GoesOn = always) -> Answers:
+        """Judges n attempts and says of the valid ones who typed them.
+
+        Raises:
+            Cancelled: it does not go on.
+        """
         verdicts = attempts.judge(keystrokes, self.phrase)
         aligned = attempts.align(keystrokes, verdicts, self.phrase)
-        return Answers(verdicts, aligned, self.probabilities(aligned))
+        return Answers(verdicts, aligned, self.probabilities(aligned, goes_on))
 
-    def probabilities(self, aligned: Aligned) -> Matrix:
-        """float32[m, K]: who typed these attempts, calibrated."""
-        return self._graph.run(self._features.compute(aligned, self.release_times))
+    def probabilities(self, aligned: Aligned, goes_on: GoesOn = always) -> Matrix:
+        """float32[m, K]: who typed these attempts, calibrated.
+
+        Raises:
+            Cancelled: it does not go on.
+        """
+        found = [np.empty((0, self._graph.users), np.float32)]
+        for begin in range(0, len(aligned), MOST_AT_ONCE):
+            if not goes_on():
+                raise Cancelled("CANCELLED", "The caller went away, or has no time left.")
+            some = aligned.part(begin, begin + MOST_AT_ONCE)
+            found.append(self._graph.run(self._features.compute(some, self.release_times)))
+        return np.concatenate(found) if len(found) > 2 else found[-1]
 
     def check_releases(self, keystrokes: Keystrokes) -> None:
         """Nothing, if there is a release time where the model needs one.

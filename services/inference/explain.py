@@ -41,7 +41,7 @@ def explain(engine: Engine, answers: Answers, attempt: int, user: str) -> Explan
     keys = len(engine.phrase)
     column = engine.package.labels.index(user)
     # Everything at once: the attempt itself too, so that all are rounded alike.
-    asked = engine.probabilities(_occluded(engine, answers.aligned.only(row)))
+    asked = engine.probabilities(_occluded(engine, answers.aligned.part(row, row + 1)))
     odds = _log_odds(asked.astype(np.float64), column)
     said = odds[0] - odds[1:]
     hold = said[keys:] if engine.release_times else np.zeros(keys)

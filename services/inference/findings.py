@@ -14,7 +14,7 @@ from keyprint.attempts import Keystrokes
 from keyprint.v1 import attempts_pb2
 from services.inference import requests
 from services.inference.decide import Decided, Floats, candidates, decide
-from services.inference.engine import Answers, Engine
+from services.inference.engine import Answers, Engine, GoesOn, always
 from services.inference.flags import Mask, Recent, flag
 from services.inference.together import Together, nobody_knows
 
@@ -77,9 +77,15 @@ class Finder:
         self._recent = Recent()
         self._together: WeakKeyDictionary[Engine, Together[Question, Finding]] = WeakKeyDictionary()
 
-    def find(self, engine: Engine, keystrokes: Keystrokes, threshold: float | Floats) -> Findings:
-        """What is found of these attempts, decided at one threshold, or each at its own: float64[n]."""
-        answers = engine.answer(keystrokes)
+    def find(
+        self, engine: Engine, keystrokes: Keystrokes, threshold: float | Floats, goes_on: GoesOn = always
+    ) -> Findings:
+        """What is found of these attempts, decided at one threshold, or each at its own: float64[n].
+
+        Raises:
+            Cancelled: it does not go on.
+        """
+        answers = engine.answer(keystrokes, goes_on)
         return Findings(answers, decide(engine, answers, threshold), flag(engine, answers, self._recent))
 
     def find_one(self, engine: Engine, question: Question) -> Finding:

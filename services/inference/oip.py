@@ -73,7 +73,8 @@ class OpenInferenceServicer(protocol_grpc.GRPCInferenceServiceServicer):
         wanted = tensors.asked(request)
         engine = self._models.get(_reference(request.model_name, request.model_version))
         engine.check_releases(keystrokes)
-        decided = decide.decide(engine, engine.answer(keystrokes), engine.package.decision.default)
+        answers = engine.answer(keystrokes, context.is_active)
+        decided = decide.decide(engine, answers, engine.package.decision.default)
         answer = tensors.write(decided, wanted, raw=bool(request.raw_input_contents))
         answer.model_name, _, answer.model_version = engine.reference.partition("@")
         answer.id = request.id

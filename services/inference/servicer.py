@@ -63,7 +63,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         engine = self._models.get(request.model)
         far, threshold = _enough(engine, request.far)
         engine.check_releases(keystrokes)
-        found = self._finder.find(engine, keystrokes, threshold)
+        found = self._finder.find(engine, keystrokes, threshold, context.is_active)
         decided = found.decided
         return inference_pb2.BatchIdentifyResponse(
             model=engine.reference,

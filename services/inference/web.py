@@ -30,8 +30,16 @@ LARGE_BYTES = 64 * 2**10
 """A larger body is answered in a thread, so that others are answered meanwhile; one attempt has a few KiB, and takes
 hardly longer than the change of threads would."""
 
-_NO_CONTEXT: Any = None
-"""Identify, BatchIdentify and Verify do not look at their call's context."""
+
+class _Context:
+    """Of a call over HTTP, which is answered whether anybody still waits or not."""
+
+    def is_active(self) -> bool:
+        return True
+
+
+_CONTEXT: Any = _Context()
+"""Identify, BatchIdentify and Verify ask no more of their call's context."""
 
 Form = TypeVar("Form", bound=Body)
 Answer = Callable[[InferenceServicer, str, bytes], dict[str, Any]]
@@ -63,12 +71,12 @@ def _endpoint(answer: Answer) -> Callable[[Request], Any]:
 def _identify(servicer: InferenceServicer, name: str, content: bytes) -> dict[str, Any]:
     request = _read(content, IdentifyBody).request(name)
     if isinstance(request, inference_pb2.BatchIdentifyRequest):
-        return results(servicer.BatchIdentify(request, _NO_CONTEXT))
-    return to_dict(servicer.Identify(request, _NO_CONTEXT))
+        return results(servicer.BatchIdentify(request, _CONTEXT))
+    return to_dict(servicer.Identify(request, _CONTEXT))
 
 
 def _verify(servicer: InferenceServicer, name: str, content: bytes) -> dict[str, Any]:
-    return to_dict(servicer.Verify(_read(content, VerifyBody).request(name), _NO_CONTEXT))
+    return to_dict(servicer.Verify(_read(content, VerifyBody).request(name), _CONTEXT))
 
 
 def _read(content: bytes, form: type[Form]) -> Form:

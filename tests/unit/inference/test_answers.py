@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 
 from keyprint import attempts
-from keyprint.errors import FailedPrecondition, InvalidArgument, NotFound
+from keyprint.errors import Cancelled, FailedPrecondition, InvalidArgument, NotFound
 from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from keyprint.v1 import attempts_pb2, inference_pb2
 from services.inference import dataset, decide, requests
+from services.inference import engine as engine_module
 from services.inference.engine import Engine
 from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, batch, joined, keystrokes, message, write_package
 
@@ -63,6 +64,22 @@ def test_one_attempt_alone_is_answered_as_among_others(engine: Engine) -> None:
     together = engine.answer(joined([*map(keystrokes, tempos)])).probabilities
     alone = np.concatenate([engine.answer(keystrokes(one)).probabilities for one in tempos])
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_nobody_works_on_for_a_caller_who_is_gone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = joined([*map(keystrokes, np.linspace(60, 600, 7))])
+    expected = engine.answer(several).probabilities
+    monkeypatch.setattr(engine_module, "MOST_AT_ONCE", 2)
+    np.testing.assert_allclose(engine.answer(several).probabilities, expected, atol=1e-6)
+    asked: list[bool] = []
+
+    def goes_on() -> bool:
+        asked.append(len(asked) < 2)
+        return asked[-1]
+
+    with pytest.raises(Cancelled):
+        engine.answer(several, goes_on)
+    assert asked == [True, True, False]
 
 
 def test_candidates_come_best_first_and_no_more_than_asked_for(engine: Engine) -> None:
