@@ -38,6 +38,10 @@ _PENDING = [("grpc.server.max_pending_requests", 2**14), ("grpc.server.max_pendi
 """Calls that gRPC keeps until its serving thread comes to them and takes them in or refuses them.  It cancels more,
 without a word of why, and would begin with some of them at a thousand."""
 
+_CONNECTION = [("grpc.max_connection_age_ms", 300_000)]
+"""How long a caller keeps its connection.  With the next one it finds replicas that have come since; calls and streams that
+have begun go on."""
+
 LAST_SECONDS = 0.2
 """How long the last answers may travel before the process ends."""
 
@@ -220,7 +224,7 @@ class Server:
         self._admission = Admission(self.calls, self.streams, probes)
         guard = ErrorInterceptor(explains)
         self._unsent = guard.unsent
-        options = [*OPTIONS, *_PENDING, ("grpc.so_reuseport", int(shares_port))]
+        options = [*OPTIONS, *_PENDING, *_CONNECTION, ("grpc.so_reuseport", int(shares_port))]
         self.grpc_server = grpc.server(self.calls, interceptors=[self._admission, guard], options=options)
         self._stopping = threading.Event()
         self._health = _Health(self._stopping)

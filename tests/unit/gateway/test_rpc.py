@@ -12,6 +12,8 @@ from grpc.aio import Metadata
 
 from gateway.rpc import Services, begun
 from keyprint.errors import NotFound, to_rpc_status
+from keyprint.rpc import Server
+from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 
 
 async def numbers(count: int, ended: list[str], fail: bool = False) -> AsyncGenerator[int, None]:
@@ -85,3 +87,37 @@ def test_an_upload_that_is_refused_early_is_told_what_the_service_said() -> None
     with pytest.raises(NotFound, match="no such base"):
         asyncio.run(upload())
     assert ended == ["ended"]
+
+
+class Replica(ingest_pb2_grpc.IngestServiceServicer):
+    """Answers with its own name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def GetDataset(self, request: ingest_pb2.GetDatasetRequest, context: Any) -> ingest_pb2.Dataset:  # noqa: N802
+        return ingest_pb2.Dataset(id=self._name)
+
+
+def test_calls_are_spread_over_the_replicas_behind_a_name() -> None:
+    names = ("first", "second")
+    servers = [Server("127.0.0.1:0", ingest_pb2.DESCRIPTOR) for _ in names]
+    for name, server in zip(names, servers, strict=True):
+        ingest_pb2_grpc.add_IngestServiceServicer_to_server(Replica(name), server.grpc_server)
+        server.start()
+
+    async def ask() -> None:
+        # What a name with two addresses resolves to.
+        both = "ipv4:" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+        services = Services(both, "127.0.0.1:1", "127.0.0.1:1", 60.0)
+        answered: set[str] = set()
+        while answered != set(names):
+            answer = await services.call(services.ingest.GetDataset, ingest_pb2.GetDatasetRequest(dataset="ds_1"))
+            answered.add(answer.id)
+        await services.close()
+
+    try:
+        asyncio.run(ask())
+    finally:
+        for server in servers:
+            server.stop(0)
