@@ -39,8 +39,8 @@ _PENDING = [("grpc.server.max_pending_requests", 2**14), ("grpc.server.max_pendi
 without a word of why, and would begin with some of them at a thousand."""
 
 _CONNECTION = [("grpc.max_connection_age_ms", 300_000)]
-"""How long a caller keeps its connection.  With the next one it finds replicas that have come since; calls and streams that
-have begun go on."""
+"""How long a caller keeps its connection.  With the next one it finds replicas that have come since; calls and streams
+that have begun go on."""
 
 LAST_SECONDS = 0.2
 """How long the last answers may travel before the process ends."""
