@@ -14,6 +14,7 @@ from gateway.rpc import Services, begun
 from keyprint.errors import NotFound, to_rpc_status
 from keyprint.rpc import Server
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
+from tests.contract import gateway_fakes
 
 
 async def numbers(count: int, ended: list[str], fail: bool = False) -> AsyncGenerator[int, None]:
@@ -89,10 +90,11 @@ def test_an_upload_that_is_refused_early_is_told_what_the_service_said() -> None
     assert ended == ["ended"]
 
 
-class Replica(ingest_pb2_grpc.IngestServiceServicer):
+class Replica(gateway_fakes.Ingest):
     """Answers with its own name."""
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self._name = name
 
     def GetDataset(self, request: ingest_pb2.GetDatasetRequest, context: Any) -> ingest_pb2.Dataset:  # noqa: N802
