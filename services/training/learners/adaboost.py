@@ -1,4 +1,4 @@
-"""AdaBoost of deep trees: scikit-learn's trees and estimator, one ONNX node to serve."""
+"""AdaBoost of deep trees: scikit-learn's trees and estimator, one ONNX ensemble to serve."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnx import helper
 from keyprint.features import Matrix
 from services.training.arrays import Floats
 from services.training.learners.learner import Examples, Learner, Parameter, Report, Step
-from services.training.learners.trees import ensemble_node, log_loss, plain_features, softmax_graph
+from services.training.learners.trees import ensemble_nodes, log_loss, plain_features, softmax_graph
 
 if TYPE_CHECKING:
     from sklearn.ensemble import AdaBoostClassifier
@@ -106,7 +106,7 @@ ADABOOST = Learner(
     title="AdaBoost",
     description="Boosted decision trees: quick to train, fastest to answer, good from a few dozen attempts per user.",
     parameters=(
-        Parameter("trees", "Boosting rounds, one tree each.", "integer", 400, 1, 2000),
+        Parameter("trees", "Boosting rounds, one tree each.", "integer", 300, 1, 2000),
         Parameter("depth", "Most decisions between a tree's root and a leaf.", "integer", 24, 1, 64),
         Parameter("features", "Features that each cut chooses from, drawn anew.", "integer", 3, 1, 1000),
         Parameter("learning_rate", "How much of its weight each tree's vote keeps.", "number", 0.5, 0.01, 2),
@@ -132,7 +132,7 @@ def to_onnx(boosted: AdaBoostClassifier, temperature: float = 1.0) -> onnx.Model
         for tree, weight in zip(boosted.estimators_, weights, strict=True)
     ]
     nodes = [
-        ensemble_node(boosted.estimators_, says, "votes"),
+        *ensemble_nodes(boosted.estimators_, says, "votes"),
         helper.make_node("Mul", ["votes", "scale"], ["logits"]),
     ]
     return softmax_graph("adaboost", nodes, {"scale": scale}, (boosted.n_features_in_, classes))

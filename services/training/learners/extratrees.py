@@ -15,7 +15,7 @@ from onnx import helper
 from keyprint.features import Matrix
 from services.training.arrays import Floats
 from services.training.learners.learner import Examples, Learner, Parameter, Report, Step
-from services.training.learners.trees import ensemble_node, log_loss, plain_features, softmax_graph
+from services.training.learners.trees import ensemble_nodes, log_loss, plain_features, softmax_graph
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesClassifier
@@ -41,7 +41,7 @@ class Forest:
         trees = self.estimator.estimators_
         says = [one.tree_.value[:, 0, :] / len(trees) for one in trees]
         nodes = [
-            ensemble_node(trees, says, "votes"),
+            *ensemble_nodes(trees, says, "votes"),
             helper.make_node("Add", ["votes", "doubt"], ["doubted"]),
             helper.make_node("Log", ["doubted"], ["logs"]),
             helper.make_node("Div", ["logs", "temperature"], ["logits"]),

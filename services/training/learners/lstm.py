@@ -174,7 +174,7 @@ LSTM = Learner(
     parameters=(
         Parameter("epochs", "Passes over the attempts, of 10 steps at least.", "integer", 60, 1, 1000),
         Parameter("layers", "LSTMs one on top of the other.", "integer", 1, 1, 4),
-        Parameter("units", "Units of each LSTM in each direction.", "integer", 96, 4, 512),
+        Parameter("units", "Units of each LSTM in each direction.", "integer", 64, 4, 512),
         Parameter("learning_rate", "Step size at the start; it falls to 0 along a cosine.", "number", 0.002, 1e-5, 0.1),
         Parameter("dropout", "Share of what each LSTM saw that is left out in training.", "number", 0.3, 0, 0.9),
         Parameter("batch_size", "Attempts a step.", "integer", 128, 1, 4096),

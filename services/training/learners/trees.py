@@ -1,4 +1,4 @@
-"""scikit-learn's trees as one ONNX node."""
+"""scikit-learn's trees as one ONNX ensemble."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from services.training.learners.learner import Examples
 
 if TYPE_CHECKING:
     from sklearn.tree import DecisionTreeClassifier
+    from sklearn.tree._tree import Tree
 
 
 _OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
@@ -49,8 +50,14 @@ def log_loss(logits: Floats, labels: Labels) -> float:
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
 
-def ensemble_node(estimators: Sequence[DecisionTreeClassifier], says: Sequence[Floats], output: str) -> onnx.NodeProto:
+def ensemble_nodes(
+    estimators: Sequence[DecisionTreeClassifier], says: Sequence[Floats], output: str
+) -> list[onnx.NodeProto]:
     """Sums what the leaves say that an attempt falls into: float32[N, F] to float32[N, K].
+
+    Of a node's two children, ONNX Runtime keeps the one to which "no" leads beside it, in the memory that it has just
+    read.  So "no" is to be what most attempts say: where those go left, x ≤ t is asked as -x ≤ -(the number after t),
+    of a second F columns which hold the features negated.  ADR 23 has what that is worth.
 
     Args:
         estimators: the trees.
@@ -63,12 +70,15 @@ def ensemble_node(estimators: Sequence[DecisionTreeClassifier], says: Sequence[F
     node_ids = np.concatenate([np.arange(count) for count in counts])
     left = np.concatenate([tree.children_left for tree in trees])
     right = np.concatenate([tree.children_right for tree in trees])
-    leaf = left < 0
+    feature = np.concatenate([tree.feature for tree in trees])
+    threshold = _floored(np.concatenate([tree.threshold for tree in trees]))
+    leaf, turned = left < 0, np.concatenate([_left_is_heavier(tree) for tree in trees])
+    above = -np.nextafter(threshold, np.float32(np.inf))
     said = np.concatenate(says) * leaf[:, None]
     rows, targets = np.nonzero(said)
-    return helper.make_node(
+    ensemble = helper.make_node(
         "TreeEnsembleRegressor",
-        [INPUT],
+        ["both_ways"],
         [output],
         domain="ai.onnx.ml",
         aggregate_function="SUM",
@@ -76,16 +86,27 @@ def ensemble_node(estimators: Sequence[DecisionTreeClassifier], says: Sequence[F
         post_transform="NONE",
         nodes_treeids=tree_ids.tolist(),
         nodes_nodeids=node_ids.tolist(),
-        nodes_featureids=np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])).tolist(),
-        nodes_values=np.where(leaf, 0, _floored(np.concatenate([tree.threshold for tree in trees]))).tolist(),
+        nodes_featureids=np.where(leaf, 0, feature + turned * estimators[0].n_features_in_).tolist(),
+        nodes_values=np.where(leaf, np.float32(0), np.where(turned, above, threshold)).tolist(),
         nodes_modes=np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
-        nodes_truenodeids=np.where(leaf, 0, left).tolist(),
-        nodes_falsenodeids=np.where(leaf, 0, right).tolist(),
+        nodes_truenodeids=np.where(leaf, 0, np.where(turned, right, left)).tolist(),
+        nodes_falsenodeids=np.where(leaf, 0, np.where(turned, left, right)).tolist(),
         target_treeids=tree_ids[rows].tolist(),
         target_nodeids=node_ids[rows].tolist(),
         target_ids=targets.tolist(),
         target_weights=said[rows, targets].tolist(),
     )
+    return [
+        helper.make_node("Neg", [INPUT], ["negated"]),
+        helper.make_node("Concat", [INPUT, "negated"], ["both_ways"], axis=1),
+        ensemble,
+    ]
+
+
+def _left_is_heavier(tree: Tree) -> npt.NDArray[np.bool_]:
+    """bool[nodes]: where more of what the tree was grown on, by weight, went left than right; False at leaves."""
+    weight, inner = tree.weighted_n_node_samples, tree.children_left >= 0
+    return np.asarray(inner & (weight[tree.children_left] > weight[tree.children_right]), np.bool_)
 
 
 def softmax_graph(

@@ -71,6 +71,16 @@ def test_they_agree_on_rows_that_lie_on_the_thresholds(boosted: Boosted) -> None
     agrees(boosted, features)
 
 
+def test_no_is_what_most_attempts_say(boosted: Boosted) -> None:
+    (ensemble,) = (node for node in boosted.graph(1.0).graph.node if node.op_type == "TreeEnsembleRegressor")
+    said = {one.name: np.array(list(one.ints or one.floats)) for one in ensemble.attribute}
+    for number, tree in enumerate(one.tree_ for one in boosted.estimator.estimators_):
+        here = said["nodes_treeids"] == number
+        yes, no = said["nodes_truenodeids"][here], said["nodes_falsenodeids"][here]
+        inner, weight = tree.children_left >= 0, tree.weighted_n_node_samples
+        assert (weight[no] >= weight[yes])[inner].all()
+
+
 def test_they_agree_for_two_users() -> None:
     features, labels = data(1)
     agrees(fit(features, np.minimum(labels, 1), trees=10, depth=3), data(2)[0])
