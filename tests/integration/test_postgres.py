@@ -222,6 +222,28 @@ def test_what_no_database_holds_is_the_callers_fault_and_one_that_is_away_is_not
         ingest.ListDatasets(ingest_pb2.ListDatasetsRequest())
 
 
+def test_a_job_goes_on_when_the_database_is_back(house: House, server: Postgres, tmp_path: Path, serve: Serve) -> None:
+    files = tmp_path / "files"
+    first, *_ = simulate.write(files, 3, 25, DEFAULT_PHRASE)
+    with (
+        serve(functools.partial(Files, directory=str(files))) as url,
+        IngestClient(house.addresses["ingest"].listen) as ingest,
+    ):
+        *_, dataset = ingest.watch_dataset(ingest.create_dataset(f"{url}/{first.name}").id)
+    with TrainingClient(house.addresses["training"].listen) as training:
+        job = training.create_training_job(dataset.id, "adaboost", "zoe", 0.2, params={"trees": 400, "depth": 6})
+        next(seen for seen in training.watch_training_job(job.id) if seen.curve)
+        server.stop()
+        server.start()
+        connected(f"{server.url.replace('+psycopg', '')}/postgres").close()
+        *_, ended = training.watch_training_job(job.id)
+        assert ended.state == training_pb2.TrainingJob.STATE_SUCCEEDED, ended.error
+        later = training.create_training_job(dataset.id, "adaboost", "zoe", 0.2, params={"trees": 3}, new_version=True)
+        *_, ended = training.watch_training_job(later.id)
+        assert ended.state == training_pb2.TrainingJob.STATE_SUCCEEDED, ended.error
+        assert [one.version for one in training.list_models() if one.name == "zoe"] == [2, 1]
+
+
 def refused(call: Callable[[Any], Any], message: Any) -> KeyprintError:
     with pytest.raises(grpc.RpcError) as caught:
         call(message)

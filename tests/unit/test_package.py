@@ -72,6 +72,15 @@ def test_another_schema_version_is_refused(written: Path) -> None:
         package.read(written)
 
 
+def test_a_package_of_the_version_before_is_read_but_for_its_metrics(written: Path) -> None:
+    now = package.read(written)
+    for path in written.glob("*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": package.SCHEMA_VERSION - 1}))
+    assert package.read(written) == now
+    with pytest.raises(ValueError, match=r"metrics\.json: it has schema version 4, and this Keyprint reads 5"):
+        read_all(written)
+
+
 @pytest.mark.parametrize(
     ("file", "changes", "told"),
     [
