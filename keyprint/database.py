@@ -8,6 +8,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event, exc, make_url
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
@@ -50,7 +52,7 @@ def open_database(url: str, migrations: Path) -> Engine:
     """Opens the database at the SQLAlchemy `url` and runs the Alembic scripts of `migrations` that it lacks.
 
     Raises:
-        FailedPrecondition: it cannot be opened.
+        FailedPrecondition: it cannot be opened, or a newer Keyprint has changed it.
     """
     # An error's text would hold the values of its statement, and a URL among them may hold credentials.
     # A server may have been started again since a connection was last used; asking first costs one round trip.
@@ -65,6 +67,7 @@ def open_database(url: str, migrations: Path) -> Engine:
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
+            _refuse_newer(engine, MigrationContext.configure(connection), ScriptDirectory.from_config(config))
             command.upgrade(config, "head")
     except OperationalError as error:
         why = str(error.orig).splitlines()[0]
@@ -73,6 +76,15 @@ def open_database(url: str, migrations: Path) -> Engine:
             f"The {engine.dialect.name} database at {_place(engine)} cannot be opened: {why}.",
         ) from None
     return engine
+
+
+def _refuse_newer(engine: Engine, made: MigrationContext, known: ScriptDirectory) -> None:
+    if unknown := set(made.get_current_heads()) - {script.revision for script in known.walk_revisions()}:
+        raise FailedPrecondition(
+            "DATABASE_NEWER",
+            f"A newer Keyprint has changed the {engine.dialect.name} database at {_place(engine)} "
+            f"({', '.join(sorted(unknown))}); start that one, or bring back a copy from before.",
+        )
 
 
 def _place(engine: Engine) -> str | None:

@@ -99,3 +99,16 @@ def test_an_error_of_ours_is_explained_by_nobody(tmp_path: Path) -> None:
     engine.dispose()
     assert of_database(caught.value) is None
     assert of_database(ValueError()) is None
+
+
+def test_what_a_newer_version_has_changed_is_left_as_it_is(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'catalogue.db'}"
+    engine = open_database(url, MIGRATIONS)
+    with engine.begin() as connection:
+        connection.execute(text("update alembic_version set version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(
+        FailedPrecondition, match=r"A newer Keyprint has changed the sqlite database .* \(9999\)"
+    ) as told:
+        open_database(url, MIGRATIONS)
+    assert told.value.reason == "DATABASE_NEWER"
