@@ -1,13 +1,15 @@
-"""Predictions as a file: CSV written from Arrow batches as they come, in constant memory."""
+"""Predictions as a file: CSV or Parquet written from Arrow batches as they come, in constant memory."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pyarrow import csv
 
 # Whoever opens the file in a spreadsheet runs what begins like a formula; a quote before it makes it text.
@@ -24,6 +26,44 @@ async def csv_pieces(batches: AsyncGenerator[pa.RecordBatch, None]) -> AsyncGene
         async for batch in batches:
             yield to_csv(batch, header)
             header = False
+
+
+async def parquet_pieces(batches: AsyncGenerator[pa.RecordBatch, None]) -> AsyncGenerator[bytes, None]:
+    """A Parquet file, a row group per batch; whoever gets less than all of it has no footer, and so no file."""
+    sink = _Sink()
+    writer: pq.ParquetWriter | None = None
+    async with aclosing(batches):
+        async for batch in batches:
+            writer = writer or pq.ParquetWriter(sink, batch.schema, compression="zstd")
+            writer.write_batch(batch)
+            yield sink.drained()
+    if writer:
+        writer.close()
+        yield sink.drained()
+
+
+class _Sink(io.RawIOBase):
+    """Counts what is written as a file does, and keeps what was not taken yet."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self._pieces.append(bytes(content))
+        self._written += len(self._pieces[-1])
+        return len(self._pieces[-1])
+
+    def tell(self) -> int:
+        return self._written
+
+    def drained(self) -> bytes:
+        content = b"".join(self._pieces)
+        self._pieces.clear()
+        return content
 
 
 def to_csv(batch: pa.RecordBatch, header: bool) -> bytes:

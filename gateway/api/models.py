@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
 from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from gateway.api.parts import PageSize, PageToken, ServicesOf, answer, answers
+from gateway.rpc import begun
 from keyprint.forms import Body, UInt32
 from keyprint.v1 import training_pb2
 
 router = APIRouter(tags=["models"])
 
 MESSAGES = (training_pb2.Model, training_pb2.ListModelsResponse, training_pb2.ListAliasMovesResponse)
+
+_FILE = {"type": "string", "format": "binary"}
 
 
 class AliasRequest(Body):
@@ -31,6 +38,34 @@ async def list_models(services: ServicesOf, page_size: PageSize = 0, page_token:
 async def get_model(services: ServicesOf, name: str) -> Response:
     """Get one model: `name` (its newest version), `name@version` or `name@alias`."""
     return answer(await services.call(services.training.GetModel, training_pb2.GetModelRequest(model=name)))
+
+
+@router.get(
+    "/v1/models/{name}/package",
+    response_class=StreamingResponse,
+    responses={200: {"description": "name-version.keyprint", "content": {"application/x-tar": {"schema": _FILE}}}},
+)
+async def export_model(services: ServicesOf, name: str) -> Response:
+    """Download a model as a file, which `keyprint models import` publishes elsewhere."""
+    request = training_pb2.DownloadModelRequest(model=name)
+    pieces = await begun(services.stream(services.training.DownloadModel, request))
+    header = (await anext(pieces)).header
+    file_name = f"{header.model.name}-{header.model.version}.keyprint"
+    return StreamingResponse(
+        _contents(pieces),
+        media_type="application/x-tar",
+        headers={
+            "Content-Disposition": f"attachment; filename={file_name}",
+            "Content-Length": str(header.size),
+            "ETag": f'"{header.model.digest}"',
+        },
+    )
+
+
+async def _contents(pieces: AsyncGenerator[training_pb2.DownloadModelResponse, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            yield piece.content
 
 
 @router.delete("/v1/models/{name}", status_code=204)

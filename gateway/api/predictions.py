@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pyarrow import RecordBatch
 
 from gateway.api.parts import FirstN, Responses, ServicesOf, answer, answers
-from gateway.export import csv_pieces
+from gateway.export import csv_pieces, parquet_pieces
 from gateway.rpc import Services, begun
 from keyprint.arrow import from_ipc
 from keyprint.forms import FLAGS, Far, IdentifyBody, VerifyBody, results
@@ -21,7 +21,8 @@ router = APIRouter(tags=["predictions"])
 
 MESSAGES = (inference_pb2.IdentifyResponse, inference_pb2.VerifyResponse)
 
-FILE_NAME = "output_predictions.csv"
+FILE_NAME = "output_predictions"
+PARQUET = "application/vnd.apache.parquet"
 
 DatasetId = Annotated[str, Query(description="Dataset id.")]
 RowsName = Annotated[Literal["attempts", "keystrokes"], Query(description="What a row is.")]
@@ -97,21 +98,39 @@ async def predict(
     return JSONResponse({"model": name, "dataset": dataset, "rows": jsonable_encoder(found)})
 
 
+def _file(kind: str, media_type: str, schema: dict[str, str]) -> Responses:
+    return {200: {"description": f"{FILE_NAME}.{kind}", "content": {media_type: {"schema": schema}}}}
+
+
 @router.get(
     "/v1/models/{name}/predictions.csv",
     response_class=StreamingResponse,
-    responses={200: {"description": FILE_NAME, "content": {"text/csv": {"schema": {"type": "string"}}}}},
+    responses=_file("csv", "text/csv", {"type": "string"}),
 )
 async def predict_csv(
     services: ServicesOf, name: str, dataset: DatasetId, rows: RowsName = "attempts", far: Far = 0.0
 ) -> Response:
     """Predict a whole dataset, as CSV. A transfer that breaks off is not the whole file."""
     batches = await begun(_predictions(services, name, dataset, rows, far, first_n=0))
-    return StreamingResponse(
-        csv_pieces(batches),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f"attachment; filename={FILE_NAME}", "Cache-Control": "no-store"},
-    )
+    return _attachment(csv_pieces(batches), "csv", "text/csv; charset=utf-8")
+
+
+@router.get(
+    "/v1/models/{name}/predictions.parquet",
+    response_class=StreamingResponse,
+    responses=_file("parquet", PARQUET, {"type": "string", "format": "binary"}),
+)
+async def predict_parquet(
+    services: ServicesOf, name: str, dataset: DatasetId, rows: RowsName = "attempts", far: Far = 0.0
+) -> Response:
+    """Predict a whole dataset, as Parquet. A transfer that breaks off is no file."""
+    batches = await begun(_predictions(services, name, dataset, rows, far, first_n=0))
+    return _attachment(parquet_pieces(batches), "parquet", PARQUET)
+
+
+def _attachment(pieces: AsyncGenerator[bytes, None], kind: str, media_type: str) -> Response:
+    headers = {"Content-Disposition": f"attachment; filename={FILE_NAME}.{kind}", "Cache-Control": "no-store"}
+    return StreamingResponse(pieces, media_type=media_type, headers=headers)
 
 
 async def _predictions(

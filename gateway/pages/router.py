@@ -21,6 +21,7 @@ PAGES = {
     "/": "home",
     "/analyze": "analyze",
     "/train": "train",
+    "/models": "models",
     "/evaluate": "evaluate",
     "/type": "type",
 }

@@ -1126,6 +1126,7 @@ class Evaluation(_message.Message):
     FALSE_REJECT_RATE_FIELD_NUMBER: _builtins.int
     UNKNOWN_RATE_FIELD_NUMBER: _builtins.int
     CONFUSION_FIELD_NUMBER: _builtins.int
+    RELIABILITY_FIELD_NUMBER: _builtins.int
     attempts: _builtins.int
     """Attempts in the hold-out."""
     accuracy: _builtins.float
@@ -1178,6 +1179,12 @@ class Evaluation(_message.Message):
     def confusion(self) -> Global___Confusion:
         """Who was taken for whom."""
 
+    @_builtins.property
+    def reliability(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReliabilityBin]:
+        """How often the model is right when it is how sure: the reliability diagram, over 15 equal bins of the best candidate's
+        probability, by rising probability, less those without attempts.
+        """
+
     def __init__(
         self,
         *,
@@ -1201,14 +1208,45 @@ class Evaluation(_message.Message):
         false_reject_rate: _builtins.float = ...,
         unknown_rate: _builtins.float = ...,
         confusion: Global___Confusion | None = ...,
+        reliability: _abc.Iterable[Global___ReliabilityBin] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "open_set", b"open_set"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "attempts", b"attempts", "calibration_error", b"calibration_error", "confusion", b"confusion", "det", b"det", "equal_error_rate", b"equal_error_rate", "false_accept_rate", b"false_accept_rate", "false_reject_rate", b"false_reject_rate", "log_loss", b"log_loss", "macro_f1", b"macro_f1", "macro_precision", b"macro_precision", "macro_recall", b"macro_recall", "open_set", b"open_set", "stated_false_accept_rate", b"stated_false_accept_rate", "threshold", b"threshold", "top3_accuracy", b"top3_accuracy", "unknown_rate", b"unknown_rate", "users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "attempts", b"attempts", "calibration_error", b"calibration_error", "confusion", b"confusion", "det", b"det", "equal_error_rate", b"equal_error_rate", "false_accept_rate", b"false_accept_rate", "false_reject_rate", b"false_reject_rate", "log_loss", b"log_loss", "macro_f1", b"macro_f1", "macro_precision", b"macro_precision", "macro_recall", b"macro_recall", "open_set", b"open_set", "reliability", b"reliability", "stated_false_accept_rate", b"stated_false_accept_rate", "threshold", b"threshold", "top3_accuracy", b"top3_accuracy", "unknown_rate", b"unknown_rate", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Evaluation: _TypeAlias = Evaluation  # noqa: Y015
+
+@_typing.final
+class ReliabilityBin(_message.Message):
+    """Attempts whose best candidates had about the same probability."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    ACCURACY_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    confidence: _builtins.float
+    """Mean of these probabilities, 0 to 1."""
+    accuracy: _builtins.float
+    """Share of the attempts that were named rightly, 0 to 1."""
+    attempts: _builtins.int
+    """Attempts, at least 1."""
+    def __init__(
+        self,
+        *,
+        confidence: _builtins.float = ...,
+        accuracy: _builtins.float = ...,
+        attempts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "attempts", b"attempts", "confidence", b"confidence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReliabilityBin: _TypeAlias = ReliabilityBin  # noqa: Y015
 
 @_typing.final
 class Confusion(_message.Message):

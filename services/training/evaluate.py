@@ -11,7 +11,7 @@ from sklearn import metrics
 
 from keyprint.package import Thresholds
 from services.training.arrays import Flags, Floats, Labels, Probabilities
-from services.training.figures import Confusion, Evaluation, UserEvaluation
+from services.training.figures import Confusion, Evaluation, ReliabilityBin, UserEvaluation
 from services.training.rates import det_curve, equal_error_rate
 
 CALIBRATION_BINS = 15
@@ -42,6 +42,7 @@ def evaluate(probabilities: Probabilities, truth: Labels, labels: Sequence[str],
     present = support > 0
     claimed = np.eye(len(labels), dtype=np.bool_)[truth]
     rates = np.array([_user_eer(scores[:, one], claimed[:, one]) for one in everyone])
+    reliability = _reliability(scores.max(axis=1), right)
     low, high = _interval(int(right.sum()), len(truth))
     return Evaluation(
         attempts=len(truth),
@@ -53,7 +54,7 @@ def evaluate(probabilities: Probabilities, truth: Labels, labels: Sequence[str],
         macro_f1=float(f1[present].mean()),
         log_loss=float(metrics.log_loss(truth, scores, labels=everyone)),
         top3_accuracy=_top(scores, truth),
-        calibration_error=_calibration_error(scores.max(axis=1), right),
+        calibration_error=_calibration_error(reliability),
         equal_error_rate=float(rates[present].mean()),
         users=tuple(
             UserEvaluation(label, float(precision[one]), float(recall[one]), int(support[one]), float(rates[one]))
@@ -61,6 +62,7 @@ def evaluate(probabilities: Probabilities, truth: Labels, labels: Sequence[str],
         ),
         confusion=_confusion(truth, best),
         det=det_curve(scores[claimed], scores[~claimed]),
+        reliability=reliability,
         stated_false_accept_rate=decision.default_far,
         threshold=decision.default,
         false_accept_rate=float((scores[~claimed] >= decision.default).mean()),
@@ -94,8 +96,17 @@ def _top(scores: Floats, truth: Labels) -> float:
     return float(metrics.top_k_accuracy_score(truth, scores, k=TOP, labels=range(users))) if users > TOP else 1.0
 
 
-def _calibration_error(confidence: Floats, right: Flags) -> float:
-    """Mean distance of confidence and accuracy over equal bins, weighted by size (Guo et al. 2017)."""
+def _reliability(confidence: Floats, right: Flags) -> tuple[ReliabilityBin, ...]:
+    """Confidence and accuracy over equal bins (Guo et al. 2017), less those without attempts."""
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - right, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(right))
+    _, place, attempts = np.unique(bins, return_inverse=True, return_counts=True)
+    # Rounding may put a mean of ones above them.
+    sure = np.minimum(np.bincount(place, weights=confidence) / attempts, 1.0)
+    accurate = np.bincount(place, weights=right) / attempts
+    return tuple(ReliabilityBin(*one) for one in zip(sure.tolist(), accurate.tolist(), attempts.tolist(), strict=True))
+
+
+def _calibration_error(reliability: Sequence[ReliabilityBin]) -> float:
+    """Mean distance of confidence and accuracy, weighted by attempts (Guo et al. 2017)."""
+    gaps = [one.attempts * abs(one.confidence - one.accuracy) for one in reliability]
+    return float(sum(gaps) / sum(one.attempts for one in reliability))

@@ -76,6 +76,21 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class ReliabilityBin:
+    """Attempts whose best candidates had about the same probability.
+
+    Attributes:
+        confidence: mean of these probabilities.
+        accuracy: share of them that are right.
+        attempts: how many they are, at least 1.
+    """
+
+    confidence: Share
+    accuracy: Share
+    attempts: Count
+
+
+@dataclass(frozen=True)
 class Figures:
     """What an evaluation comes to, a number each."""
 
@@ -104,6 +119,8 @@ class Evaluation(Figures):
     users: Many[UserEvaluation]
     confusion: Confusion
     det: Many[DetPoint]
+    # Evaluations that were kept before there was one have none.
+    reliability: Many[ReliabilityBin] = ()
     open_set: OpenSet | None = None
 
     @property

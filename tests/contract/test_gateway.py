@@ -20,6 +20,7 @@ from itertools import groupby
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 import uvicorn
 
@@ -399,6 +400,15 @@ def test_a_model_is_evaluated_user_by_user(house: House) -> None:
     assert_problem(house.http.get("/v1/models/nobody/evaluation", params=query), 404, "MODEL_NOT_FOUND", "model")
 
 
+def test_a_model_is_downloaded_as_a_file_of_known_size(house: House) -> None:
+    assert_problem(house.http.get("/v1/models/ada/package"), 404, "MODEL_NOT_FOUND", "model")
+    events(house.http.get(f"/v1/training-jobs/{house.train().json()['id']}/events"))
+    package = house.http.get("/v1/models/ada@1/package")
+    assert package.content == b"x" * 2**20 + b"the end"
+    assert "filename=ada-1.keyprint" in package.headers["content-disposition"]
+    assert package.headers["content-length"] == str(len(package.content))
+
+
 def test_an_alias_is_set_with_or_without_a_version(house: House) -> None:
     events(house.http.get(f"/v1/training-jobs/{house.train().json()['id']}/events"))
     assert house.http.put("/v1/models/ada/aliases/best").json()["aliases"] == ["best"]
@@ -500,6 +510,14 @@ def test_the_csv_holds_every_attempt_and_no_formula(house: House) -> None:
 
 def test_the_csv_of_an_empty_dataset_is_a_file(house: House) -> None:
     assert house.http.get("/v1/models/ada/predictions.csv", params={"dataset": "none"}).status_code == 200
+
+
+def test_predictions_come_as_parquet_too(house: House) -> None:
+    answer = house.http.get("/v1/models/ada/predictions.parquet", params={"dataset": "ds_1"})
+    assert answer.headers["content-disposition"] == "attachment; filename=output_predictions.parquet"
+    rows = house.http.get("/v1/models/ada/predictions", params={"dataset": "ds_1"}).json()["rows"]
+    assert pq.read_table(io.BytesIO(answer.content)).to_pylist()[: len(rows)] == rows
+    assert house.http.get("/v1/models/ada/predictions.parquet", params={"dataset": "none"}).status_code == 200
 
 
 def test_an_error_before_the_first_row_is_a_problem_and_no_broken_file(house: House) -> None:
@@ -735,7 +753,7 @@ def wait_for(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
 # Pages
 
 
-@pytest.mark.parametrize("path", ["/", "/analyze", "/train", "/evaluate", "/type", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/analyze", "/train", "/models", "/evaluate", "/type", "/docs"])
 def test_pages_load_nothing_from_elsewhere_and_run_nothing_inline(house: House, path: str) -> None:
     answer = house.http.get(path)
     assert answer.status_code == 200

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, expect, sync_playwright
 
 from tests.conftest import Stack
-from tests.e2e.browser import ARGUMENTS, CHROMIUM
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, PATIENCE_MS
+from tests.e2e.steps import MODEL, start_training, submit_source
+
+# Machines are shared, and a chart's library alone is five megabytes.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +52,28 @@ def page(browser: Browser, keyprint_stack: Stack) -> Iterator[Page]:
     yield page
     context.close()
     assert wrong == []
+
+
+@pytest.fixture(scope="session")
+def imported(browser: Browser, keyprint_stack: Stack) -> str:
+    """The dataset that the Analyze page made of the chain."""
+    context = browser.new_context(base_url=keyprint_stack.gateway_url)
+    page = context.new_page()
+    page.goto("/analyze")
+    submit_source(page, keyprint_stack.source_url, keyprint_stack.phrase)
+    expect(page.locator("#records table")).to_be_visible(timeout=PATIENCE_MS)
+    found = re.search(r"dataset=(ds_\w+)", page.url)
+    context.close()
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture(scope="session")
+def trained(browser: Browser, keyprint_stack: Stack, imported: str) -> str:
+    """The model that the Train page made of that dataset."""
+    context = browser.new_context(base_url=keyprint_stack.gateway_url)
+    page = context.new_page()
+    start_training(page, imported, MODEL)
+    expect(page.locator("#comparison table")).to_be_visible(timeout=PATIENCE_MS)
+    context.close()
+    return f"{MODEL}@1"

@@ -6,52 +6,21 @@ import csv
 import json
 import re
 import urllib.request
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.conftest import Stack
 from tests.e2e.browser import BROWSER, PATIENCE_MS
-
-MODEL = "pages-ada"
+from tests.e2e.screenshots import shoot
+from tests.e2e.steps import MODEL, api, start_training, submit_source
 
 pytestmark = BROWSER
-
-
-@pytest.fixture(scope="module")
-def imported(browser: Browser, keyprint_stack: Stack) -> str:
-    """The dataset that the Analyze page made of the chain."""
-    context = browser.new_context(base_url=keyprint_stack.gateway_url)
-    page = context.new_page()
-    page.goto("/analyze")
-    submit_source(page, keyprint_stack.source_url, keyprint_stack.phrase)
-    expect(page.locator("#records table")).to_be_visible(timeout=PATIENCE_MS)
-    found = re.search(r"dataset=(ds_\w+)", page.url)
-    context.close()
-    assert found is not None
-    return found[1]
-
-
-@pytest.fixture(scope="module")
-def trained(browser: Browser, keyprint_stack: Stack, imported: str) -> str:
-    """The model that the Train page made of that dataset."""
-    context = browser.new_context(base_url=keyprint_stack.gateway_url)
-    page = context.new_page()
-    start_training(page, imported, MODEL)
-    expect(page.locator("#comparison table")).to_be_visible(timeout=PATIENCE_MS)
-    context.close()
-    return f"{MODEL}@1"
-
-
-def submit_source(page: Page, url: str, phrase: str | None = None) -> None:
-    page.get_by_role("radio", name="A URL").check(force=True)
-    page.get_by_label("URL", exact=True).fill(url)
-    if phrase is not None:
-        page.get_by_label("Phrase").fill(phrase)
-    page.locator("button[type=submit]").click()
 
 
 def analyze_files(page: Page, files: list[Path], phrase: str) -> None:
@@ -62,28 +31,54 @@ def analyze_files(page: Page, files: list[Path], phrase: str) -> None:
     page.get_by_role("button", name="Analyze").click()
 
 
-def start_training(page: Page, dataset: str, model: str) -> None:
-    page.goto(f"/train?dataset={dataset}")
-    expect(page.get_by_label("Dataset", exact=True)).to_have_value(dataset)
-    page.get_by_label("Model name").fill(model)
-    page.get_by_label("Learner", exact=True).select_option("adaboost")
-    page.get_by_role("button", name="Train", exact=True).click()
-
-
-def api(stack: Any, path: str) -> Any:
-    with urllib.request.urlopen(f"{stack.gateway_url}{path}") as answer:  # noqa: S310 (our own gateway)
-        return json.load(answer)
-
-
 def test_home_says_where_things_stand_and_leads_everywhere(page: Page, trained: str) -> None:
     page.goto("/")
     expect(page.locator("#tiles")).to_contain_text("datasets")
     expect(page.locator("#datasets table")).to_contain_text("READY")
     expect(page.locator("#jobs table")).to_contain_text(trained)
-    for title, heading in (("Analyze", "Analyze"), ("Train", "Train"), ("Evaluate", "Evaluate"), ("API", "API")):
+    shoot(page, "home")
+    for title, heading in (
+        ("Analyze", "Analyze"),
+        ("Train", "Train"),
+        ("Models", "Models"),
+        ("Evaluate", "Evaluate"),
+        ("Type", "Type"),
+        ("API", "API"),
+    ):
         page.goto("/")
         page.get_by_role("navigation").get_by_role("link", name=title).click()
         expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+
+
+NOTHING: dict[str, dict[str, Any]] = {
+    "datasets": {"datasets": [], "next_page_token": ""},
+    "training-jobs": {"jobs": [], "next_page_token": ""},
+    "models": {"models": [], "next_page_token": ""},
+}
+
+
+def answering(answer: dict[str, Any]) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(json=answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence", "way"),
+    [
+        ("/", "None yet", "Import the first one."),
+        ("/analyze", "the first import shows up here", ""),
+        ("/train", "the first training shows up here", ""),
+        ("/models", "There is no model yet.", "Train the first one."),
+        ("/evaluate", "There is no model yet.", "Train the first one."),
+    ],
+)
+def test_a_page_without_anything_to_show_says_what_to_do_next(page: Page, path: str, sentence: str, way: str) -> None:
+    for name, answer in NOTHING.items():
+        page.route(re.compile(rf"/v1/{name}(\?.*)?$"), answering(answer))
+    page.goto(path)
+    expect(page.locator("main")).to_contain_text(sentence)
+    if way:
+        expect(page.get_by_role("link", name=way)).to_be_visible()
+    shoot(page, f"empty-{path.strip('/') or 'home'}")
 
 
 def test_analyze_shows_counts_people_and_keystrokes(page: Page, keyprint_stack: Stack, imported: str) -> None:
@@ -207,6 +202,18 @@ def test_training_and_evaluating_say_that_a_source_has_not_changed(
     expect(page.locator("#state")).to_have_text("CANCELLED", timeout=PATIENCE_MS)
 
 
+def test_analyze_draws_one_person_against_everybody(page: Page, imported: str) -> None:
+    page.goto(f"/analyze?dataset={imported}")
+    for chart in ("latency", "hold", "time", "reasons", "speed", "corrections"):
+        expect(page.locator(f"#{chart} .main-svg").first).to_be_visible()
+    page.get_by_label("One person against everybody").select_option("typist02")
+    for chart in ("latency", "hold", "time", "speed", "corrections"):
+        expect(page.locator(f"#{chart}")).to_have_attribute("aria-label", re.compile("typist02"))
+    shoot(page, "analyze")
+    page.reload()
+    expect(page.get_by_label("One person against everybody")).to_have_value("typist02")
+
+
 def test_analyze_is_found_again_after_leaving(page: Page, keyprint_stack: Stack, imported: str) -> None:
     page.goto(f"/analyze?dataset={imported}&first_n=5")
     expect(page.locator("#records tbody tr")).to_have_count(5)
@@ -259,12 +266,15 @@ def test_files_are_analyzed_like_urls(page: Page, keyprint_stack: Stack, tmp_pat
 def test_train_says_that_it_started_and_ends_in_a_comparison(page: Page, keyprint_stack: Stack, trained: str) -> None:
     job = next(one for one in api(keyprint_stack, "/v1/training-jobs")["jobs"] if one["model"] == MODEL)
     page.goto(f"/train?job={job['id']}")
+    for curve in ("loss", "learnt"):
+        expect(page.locator(f"#{curve} .main-svg").first).to_be_visible()
     row = page.locator("#comparison tbody tr").filter(has_text=trained)
     expect(row).to_contain_text("this one")
     expect(row).to_contain_text("adaboost")
     model = api(keyprint_stack, f"/v1/models/{trained}")
     expect(row).to_contain_text(f"{100 * model['evaluation']['accuracy']:.1f} %")
     expect(page.locator("#state")).to_have_text("SUCCEEDED")
+    shoot(page, "train")
 
 
 def test_train_can_be_left_and_cancelled(page: Page, keyprint_stack: Stack, imported: str) -> None:
@@ -320,6 +330,11 @@ def test_parameters_are_the_learners_own(page: Page, keyprint_stack: Stack, impo
         for parameter in learner["parameters"]:
             field = page.locator(f"[id='params.{parameter['name']}']")
             assert float(field.input_value()) == parameter["default"]
+    page.get_by_label("Impostors").fill("1.5")
+    page.get_by_label("Model name").fill("pages-wrong")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.locator("#impostors-error")).not_to_be_empty()
+    page.get_by_label("Impostors").fill("0")
     too_much = learner["parameters"][0]
     page.locator(f"[id='params.{too_much['name']}']").fill(str(int(too_much["maximum"]) + 1))
     page.get_by_label("Model name").fill("pages-wrong")
@@ -336,6 +351,9 @@ def test_evaluate_predicts_a_test_url_and_gives_the_csv(
     submit_source(page, keyprint_stack.test_url)
     expect(page.locator("#rows tbody tr")).to_have_count(9, timeout=PATIENCE_MS)
     expect(page.locator("#decisions table")).to_be_visible()
+    for chart in ("confidence", "who"):
+        expect(page.locator(f"#{chart} .main-svg").first).to_be_visible()
+    shoot(page, "evaluate")
     found = re.search(r"dataset=(ds_\w+)", page.url)
     assert found is not None
     attempts = api(keyprint_stack, f"/v1/datasets/{found[1]}")["attempts"]
@@ -349,6 +367,11 @@ def test_evaluate_predicts_a_test_url_and_gives_the_csv(
         rows = list(csv.DictReader(lines))
     assert [int(row["attempt"]) for row in rows] == list(range(attempts))
     assert list(rows[0])[:5] == ["attempt", "predicted_user", "probability", "decision", "reason"]
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Parquet").click()
+    assert downloading.value.suggested_filename == "output_predictions.parquet"
+    downloading.value.save_as(file)
+    assert pq.read_table(file)["attempt"].to_pylist() == list(range(attempts))
     shown = page.locator("#rows tbody tr").first
     expect(shown).to_contain_text(rows[0]["predicted_user"] or rows[0]["reason"])
 
@@ -379,7 +402,7 @@ def test_evaluate_says_beside_the_url_what_is_wrong_with_it(page: Page, trained:
     expect(page.locator("#url-error")).not_to_be_empty()
 
 
-@pytest.mark.parametrize("path", ["/", "/analyze", "/train", "/evaluate", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/analyze", "/train", "/models", "/evaluate", "/type", "/docs"])
 @pytest.mark.parametrize("width", [360, 800])
 def test_pages_fit_small_screens(page: Page, imported: str, path: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 780})

@@ -5,6 +5,7 @@ import { announce, badge, byCount, byId, element, empty, fill, reasons, shares, 
 import { ago, moment, ms, number, plural, shortUrl } from "./format.js";
 import { busy, clearProblems, numeric, parameters, showProblem } from "./forms.js";
 import { fetchPeople, showPeople } from "./people.js";
+import { showPictures } from "./pictures.js";
 import { Running } from "./running.js";
 import { datasets, IMPORT_DONE, startSource, tellUnchanged, wireSource } from "./source.js";
 import { watch } from "./watch.js";
@@ -67,6 +68,7 @@ async function follow(id, firstN) {
   if (current !== id) return;
   showPeople(dataset, people);
   showRecords(records);
+  await showPictures(dataset, people);
   announce(`The import is done: ${plural(dataset.valid_attempts, "valid attempt", "valid attempts")} of ${number(dataset.attempts)}.`);
 }
 

@@ -1,10 +1,11 @@
 // Evaluate: import if need be, predict, show. ?dataset=&model=&first_n= in the address finds it again.
 
 import { api, Problem, query } from "./api.js";
-import { announce, badge, byId, element, fill, shares, table } from "./dom.js";
+import { drawAnswers } from "./answers.js";
+import { announce, badge, byId, element, fill, shares, table, tiles } from "./dom.js";
 import { number, percent, plural, seconds } from "./format.js";
 import { busy, clearProblems, options, parameters, showProblem } from "./forms.js";
-import { describe } from "./model.js";
+import { describe, reference } from "./model.js";
 import { Running } from "./running.js";
 import { chosenSource, IMPORT_DONE, fillDatasets, startSource, tellUnchanged, wireSource } from "./source.js";
 import { watch } from "./watch.js";
@@ -12,6 +13,7 @@ import { watch } from "./watch.js";
 const form = byId("form");
 const importing = new Running(byId("importing"));
 const predicting = new Running(byId("predicting"));
+const MODELS_AGAIN_MS = 10_000;
 let models = [];
 let current = "";
 
@@ -33,7 +35,6 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
-const reference = (model) => `${model.name}@${model.version}`;
 const chosenModel = () => models.find((one) => reference(one) === form.elements.model.value);
 
 // New data is read with the phrase that the model was trained on.
@@ -70,7 +71,9 @@ async function importThenPredict(wish) {
   predicting.show(`Predicting with ${wish.model}`, "A model is loaded when it is first used; that takes a moment.");
   try {
     const { rows } = await api("GET", `/v1/models/${encodeURIComponent(wish.model)}/predictions${query({ dataset: wish.dataset, first_n: wish.first_n })}`);
-    if (current === watched) show(wish, dataset, rows, (performance.now() - began) / 1000);
+    if (current !== watched) return;
+    show(wish, dataset, rows, (performance.now() - began) / 1000);
+    await drawAnswers(rows.filter((row) => !row.reason), chosenModel()?.evaluation.threshold);
   } finally {
     predicting.hide();
   }
@@ -83,15 +86,21 @@ function show(wish, dataset, rows, took) {
   byId("result-note").textContent = rows.length < dataset.attempts
     ? `The first ${number(rows.length)} of ${number(dataset.attempts)} attempts, predicted in ${seconds(took)}. The CSV holds all of them.`
     : `All attempts of the dataset, predicted in ${seconds(took)}.`;
-  const csv = `/v1/models/${encodeURIComponent(wish.model)}/predictions.csv`;
-  byId("csv").href = `${csv}${query({ dataset: wish.dataset })}`;
-  byId("csv-keystrokes").href = `${csv}${query({ dataset: wish.dataset, rows: "keystrokes" })}`;
+  const whole = (kind, values = {}) => `/v1/models/${encodeURIComponent(wish.model)}/predictions.${kind}${query({ dataset: wish.dataset, ...values })}`;
+  byId("csv").href = whole("csv");
+  byId("parquet").href = whole("parquet");
+  byId("csv-keystrokes").href = whole("csv", { rows: "keystrokes" });
 
+  const share = (part) => (rows.length ? `${number(part)} (${percent(part / rows.length, 0)})` : "0");
+  const decided = (decision) => rows.filter((row) => row.decision === decision).length;
+  fill(byId("facts"), ...tiles([
+    ["identified", share(decided("IDENTIFIED"))],
+    ["unknown", share(decided("UNKNOWN"))],
+    ["not valid", share(decided("INVALID"))],
+  ]));
   const decisions = count(rows.map((row) => (row.reason ? `INVALID: ${row.reason}` : row.decision)));
   const tone = (name) => ({ IDENTIFIED: "good", UNKNOWN: "warn" })[name] ?? "bad";
   fill(byId("decisions"), shares("Attempts by decision", "Decision", decisions.map(([name, many]) => ({ name, count: many, tone: tone(name) })), rows.length, number));
-  const people = count(rows.filter((row) => !row.reason).map((row) => row.predicted_user));
-  fill(byId("people"), shares("Attempts by predicted person", "Person", people.map(([name, many]) => ({ name, count: many })), rows.length, number));
 
   fill(byId("rows"), table("Predictions", [
     { title: "Attempt", cell: (row) => number(row.attempt), number: true },
@@ -110,16 +119,23 @@ function count(values) {
 }
 
 async function fillModels(chosen) {
-  models = (await api("GET", "/v1/models?page_size=1000")).models;
+  const found = (await api("GET", "/v1/models?page_size=1000")).models;
+  if (found.map(reference).join() === models.map(reference).join() && found.length > 0) return;
+  models = found;
   options(form.elements.model, models.map((one) => [
     reference(one),
     `${reference(one)} · ${one.learner} · ${percent(one.evaluation?.accuracy ?? 0)} on its hold-out`,
   ]), chosen);
-  form.elements.model.addEventListener("change", () => { showPhrase(); showAbout(); });
-  byId("about").addEventListener("toggle", showAbout);
-  if (models.length === 0) {
-    fill(byId("model-hint"), "There is no model yet. ", element("a", { href: "/train" }, "Train the first one."));
-  }
+  byId("model-hint").replaceChildren(...(models.length === 0
+    ? ["There is no model yet. ", element("a", { href: "/train" }, "Train the first one.")]
+    : ["Every model that was trained is here, the newest first."]));
+  showPhrase();
+}
+
+// A model that is trained while this page is open appears by itself.
+async function keepModels() {
+  if (!document.hidden) await fillModels(form.elements.model.value).catch(() => {});
+  setTimeout(keepModels, MODELS_AGAIN_MS);
 }
 
 async function begin() {
@@ -127,13 +143,15 @@ async function begin() {
   if (wish.first_n) form.elements.first_n.value = wish.first_n;
   try {
     await Promise.all([fillModels(wish.model), fillDatasets(form, { labelled: false, chosen: wish.dataset })]);
+    setTimeout(keepModels, MODELS_AGAIN_MS);
     if (wish.go) await importThenPredict({ dataset: wish.dataset, model: wish.model, first_n: wish.first_n });
-    else showPhrase();
   } catch (problem) {
     showProblem(form, problem);
   }
 }
 
+form.elements.model.addEventListener("change", () => { showPhrase(); showAbout(); });
+byId("about").addEventListener("toggle", showAbout);
 wireSource(form, showPhrase);
 window.addEventListener("popstate", () => location.reload());
 begin();

@@ -7,12 +7,13 @@ const SHOWN = 5;
 const AGAIN_MS = 5000;
 
 async function refresh() {
-  const [{ datasets }, { jobs }, { models }] = await Promise.all(
-    ["datasets", "training-jobs", "models"].map((name) => api("GET", `/v1/${name}?page_size=1000`)));
+  const pages = await Promise.all(["datasets", "training-jobs", "models"].map((name) => api("GET", `/v1/${name}?page_size=1000`)));
+  const [{ datasets }, { jobs }, { models }] = pages;
+  const more = (page) => (page.next_page_token ? "+" : "");
   fill(byId("tiles"), ...tiles([
-    ["datasets", number(datasets.length)],
-    ["attempts in them", number(datasets.reduce((sum, one) => sum + one.attempts, 0))],
-    ["models", number(models.length)],
+    ["datasets", number(datasets.length) + more(pages[0])],
+    ["attempts in them", number(datasets.reduce((sum, one) => sum + one.attempts, 0)) + more(pages[0])],
+    ["models", number(models.length) + more(pages[2])],
     ["imports running", number(datasets.filter(underWay).length)],
     ["training now", number(jobs.filter(underWay).length)],
   ]));

@@ -3,6 +3,8 @@
 import { element, table } from "./dom.js";
 import { moment, number, percent, seconds } from "./format.js";
 
+export const reference = (model) => `${model.name}@${model.version}`;
+
 export function describe(model) {
   const people = model.evaluation.users;
   return [
@@ -37,7 +39,7 @@ function facts(model) {
   const measured = model.evaluation;
   const times = model.release_times ? ", with release times" : "";
   return [
-    ["Model", `${model.name}@${model.version}`],
+    ["Model", reference(model)],
     ["Aliases", model.aliases.join(", ")],
     ["Published", moment(model.created_at)],
     ["Learner", `${model.learner}: ${pairs(model.params)}`],

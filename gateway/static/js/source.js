@@ -3,7 +3,7 @@
 import { api, Problem } from "./api.js";
 import { byId } from "./dom.js";
 import { underWay } from "./watch.js";
-import { number, shortUrl } from "./format.js";
+import { plural, shortUrl } from "./format.js";
 import { options } from "./forms.js";
 
 export const IMPORT_DONE = new Set(["READY", "INCOMPLETE"]);
@@ -48,8 +48,8 @@ export async function fillDatasets(form, { labelled, chosen }) {
 }
 
 function describe(dataset) {
-  const who = dataset.labelled ? `${number(dataset.users)} people, ` : "";
-  return `${shortUrl(dataset.source_url)} · ${who}${number(dataset.attempts)} attempts · ${dataset.id}`;
+  const who = dataset.labelled ? `${plural(dataset.users, "person", "people")}, ` : "";
+  return `${shortUrl(dataset.source_url)} · ${who}${plural(dataset.attempts, "attempt", "attempts")} · ${dataset.id}`;
 }
 
 // The chosen dataset's id, or that of the import which this begins.

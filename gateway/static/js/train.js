@@ -2,6 +2,7 @@
 // ?job= a job; ?dataset=&…&request= an import whose job is asked for when it is done; ?dataset= a choice.
 
 import { api, Problem, query } from "./api.js";
+import { drawCurves } from "./curves.js";
 import { announce, badge, byId, element, empty, fill, table, tiles } from "./dom.js";
 import { ago, number, percent, seconds } from "./format.js";
 import { busy, clearProblems, numeric, options, parameters, requestId, showProblem } from "./forms.js";
@@ -13,7 +14,7 @@ const form = byId("form");
 const importing = new Running(byId("importing"));
 const training = new Running(byId("training"));
 const importFields = form.querySelector("[data-import]");
-const PLAIN = ["learner", "model", "holdout", "split", "features", "seed"];
+const PLAIN = ["learner", "model", "holdout", "split", "features", "impostors", "seed"];
 let learners = [];
 let current = "";
 
@@ -77,6 +78,7 @@ async function importThenTrain(wish) {
     split: wish.split,
     features: wish.features ?? "",
     seed: numeric(wish.seed ?? "0"),
+    impostors: numeric(wish.impostors ?? "0"),
     new_version: wish.new_version === "1",
     params: Object.fromEntries(params.map(([name, value]) => [name.slice("params.".length), numeric(value)])),
   }, { "Idempotency-Key": wish.request });
@@ -117,10 +119,12 @@ function showJob(job) {
   notice.className = `notice ${job.state === "FAILED" ? "bad" : ""}`;
   if (text && notice.textContent !== text) notice.textContent = text;
   training.job(job);
+  drawCurves(job.curve).catch((problem) => showProblem(form, problem));
   fill(byId("facts"), ...tiles([
     ["learner", job.learner],
     ["held out", `${percent(job.holdout, 0)} ${job.split.toLowerCase()}`],
     ["features", job.features],
+    ...(job.impostors ? [["impostors", percent(job.impostors, 0)]] : []),
     ...(job.finished_at && job.started_at ? [["took", seconds((Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000)]] : []),
   ]));
 }
@@ -139,7 +143,7 @@ async function compare(job) {
     + "False accepts are these people’s claims to be each other that a model believes at its own threshold, which is set for strangers’ claims; unknown is the share of their attempts for which it names nobody.";
   const share = (pick) => (row) => (row.evaluation ? percent(pick(row.evaluation)) : "–");
   fill(byId("comparison-table"), table("Models on this hold-out", [
-    { title: "Model", cell: (row) => element("span", {}, `${row.name}@${row.version}`, isThis(row, job) ? element("span", { className: "sub" }, "this one") : null) },
+    { title: "Model", cell: (row) => element("span", {}, element("a", { href: `/models${query({ model: `${row.name}@${row.version}` })}` }, `${row.name}@${row.version}`), isThis(row, job) ? element("span", { className: "sub" }, "this one") : null) },
     { title: "Learner", cell: (row) => row.learner },
     {
       title: "Accuracy", number: true,

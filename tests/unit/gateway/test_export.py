@@ -1,14 +1,16 @@
-"""CSV from Arrow batches."""
+"""CSV and Parquet from Arrow batches."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from gateway.export import csv_pieces, to_csv
+from gateway.export import csv_pieces, parquet_pieces, to_csv
 
 
 def batch(*users: str | None) -> pa.RecordBatch:
@@ -46,3 +48,21 @@ def test_an_error_of_the_batches_goes_through() -> None:
 
     with pytest.raises(ValueError, match="broken"):
         asyncio.run(read())
+
+
+def test_parquet_pieces_are_one_file_with_a_row_group_for_each_batch() -> None:
+    async def batches() -> AsyncGenerator[pa.RecordBatch, None]:
+        yield batch("ada", None)
+        yield batch("=grace")
+
+    async def read() -> list[bytes]:
+        return [piece async for piece in parquet_pieces(batches())]
+
+    pieces = asyncio.run(read())
+    assert len(pieces) == 3
+    file = pq.ParquetFile(io.BytesIO(b"".join(pieces)))
+    assert file.num_row_groups == 2
+    assert file.read().to_pydict() == {"attempt": [0, 1, 0], "user": ["ada", None, "=grace"]}
+    # Without its end it is no file.
+    with pytest.raises(pa.ArrowInvalid):
+        pq.ParquetFile(io.BytesIO(b"".join(pieces[:2])))

@@ -36,6 +36,8 @@ def test_what_a_message_holds_is_described_too() -> None:
         "ComparisonRow",
         "Evaluation",
         "UserEvaluation",
+        "Confusion",
+        "ReliabilityBin",
         "DetPoint",
         "OpenSet",
         "Error",

@@ -15,7 +15,7 @@ from sklearn import metrics
 from keyprint.package import Thresholds
 from keyprint.typed import convert, plain
 from services.training.evaluate import evaluate
-from services.training.figures import Evaluation
+from services.training.figures import Evaluation, ReliabilityBin
 from services.training.openset import evaluate_open
 from services.training.rates import equal_error_rate, error_rates
 
@@ -115,6 +115,15 @@ def test_scores_that_are_all_equal_separate_nobody() -> None:
 def test_sure_of_what_is_wrong_is_badly_calibrated() -> None:
     found = evaluate(np.array([[1.0, 0.0]] * 4), np.array([0, 1, 1, 1]), ["ann", "bob"], DECISION)
     assert found.calibration_error == pytest.approx(0.75)
+    assert found.reliability == (ReliabilityBin(1.0, 0.25, 4),)
+
+
+def test_reliability_tells_bin_by_bin_how_often_the_model_is_right() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.92, 0.08], [0.55, 0.45], [0.3, 0.7]])
+    found = evaluate(probabilities, np.array([0, 1, 0, 0]), ["ann", "bob"], DECISION)
+    assert [(one.accuracy, one.attempts) for one in found.reliability] == [(1.0, 1), (0.0, 1), (0.5, 2)]
+    assert [one.confidence for one in found.reliability] == pytest.approx([0.55, 0.7, 0.91])
+    assert found.calibration_error == pytest.approx((0.45 + 0.7 + 2 * 0.41) / 4)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
