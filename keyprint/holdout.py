@@ -22,12 +22,17 @@ def check_share(share: float) -> float:
     """
     # Written so that NaN fails too.
     if not 0.0 < share < 1.0:
-        raise InvalidArgument(
-            "HOLDOUT_OUT_OF_RANGE",
-            f"The hold-out must be a number above 0 and below 1, like 0.2, and not {share:g}.",
-            "holdout",
-        )
+        raise no_share(f"{share:g}")
     return share
+
+
+def no_share(shown: str) -> InvalidArgument:
+    """What is wrong with a hold-out that is none."""
+    return InvalidArgument(
+        "HOLDOUT_OUT_OF_RANGE",
+        f"The hold-out must be a number above 0 and below 1, like 0.2, and not {shown}.",
+        "holdout",
+    )
 
 
 def size(count: int, share: float) -> int:

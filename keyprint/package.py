@@ -12,6 +12,7 @@ The source estimator lies beside them in a safe format.  Nothing here is a pickl
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from collections.abc import Sequence
@@ -38,7 +39,8 @@ _READ_VERSIONS = (4, SCHEMA_VERSION)
 
 _MOST_MEMBERS = 100
 _LONGEST_NAME = 200
-"""Of a file that holds a package: how many files, and characters of a name in there."""
+_MOST_READ = 2**16
+"""Of a file that holds a package: how many files, characters of a name in there, and bytes read at once."""
 
 UNPACKED_BYTES = 2 * 2**30
 """Largest package of our own that is unpacked."""
@@ -313,7 +315,7 @@ def unpack(archive: Path, directory: Path, most_bytes: int) -> None:
             that would lie elsewhere, or what is neither file nor folder.
     """
     size = 0
-    with tarfile.open(archive, "r:") as packed:
+    with _Sparing(io.FileIO(archive)) as file, tarfile.open(fileobj=file, mode="r:") as packed:
         for number, member in enumerate(packed, 1):
             size += member.size
             if number > _MOST_MEMBERS:
@@ -322,6 +324,20 @@ def unpack(archive: Path, directory: Path, most_bytes: int) -> None:
                 raise tarfile.TarError(f"it is larger than {most_bytes:,} bytes")
             _check_member(member)
         packed.extractall(directory, filter="data")
+
+
+class _Sparing(io.BufferedReader):
+    """A tar file, read in small pieces: only headers ask for large ones, which may say that a name has gibibytes."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes.
+
+        Raises:
+            tarfile.TarError: they are too many for a header.
+        """
+        if size is not None and size > _MOST_READ:
+            raise tarfile.TarError("it holds a name or an attribute that is far too long")
+        return super().read(size)
 
 
 def _check_member(member: tarfile.TarInfo) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from keyprint.errors import InvalidArgument
 from keyprint.v1 import attempts_pb2
 
 
@@ -37,14 +36,10 @@ def read_share(holdout: str) -> float:
         InvalidArgument: it is no number above 0 and below 1.
     """
     # It takes numpy along.
-    from keyprint.holdout import check_share
+    from keyprint.holdout import check_share, no_share
 
     try:
         share = float(holdout)
     except ValueError:
-        raise InvalidArgument(
-            "HOLDOUT_OUT_OF_RANGE",
-            f"The hold-out must be a number above 0 and below 1, like 0.2, and not {holdout!r}.",
-            "holdout",
-        ) from None
+        raise no_share(repr(holdout)) from None
     return check_share(share)

@@ -142,7 +142,7 @@ def _checked(name: str, directory: Path, memory_mib: int) -> Model:
 
 def _of_file(error: OSError) -> str:
     """What is wrong with a file, by its own name: where it lies is nobody's business."""
-    return f"{Path(str(error.filename)).name}: {os.strerror(error.errno or 0)}"
+    return f"{Path(str(error.filename)).name!r}: {os.strerror(error.errno or 0)}"
 
 
 def _invalid(why: str) -> InvalidArgument:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import defer
 
 from keyprint.errors import NotFound
 from keyprint.holdout import Split
@@ -101,8 +102,8 @@ class Jobs:
         return found
 
     def page(self, before: int | None, size: int) -> list[Job]:
-        """Up to `size` jobs, newest first, those numbered below `before`."""
-        query = select(Job).order_by(Job.number.desc()).limit(size)
+        """Up to `size` jobs, newest first, those numbered below `before`, without their curves."""
+        query = select(Job).options(defer(Job.curve, raiseload=True)).order_by(Job.number.desc()).limit(size)
         if before is not None:
             query = query.where(Job.number < before)
         with self._sessions.begin() as session:

@@ -154,9 +154,12 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
         ([member("../labels.json")], "it holds '../labels.json', which is no name of a file in a package"),
         ([member("/labels.json")], "it holds '/labels.json', which is no name of a file in a package"),
         ([member("x" * 10_000)], "which is no name of a file in a package"),
+        ([member("\udcff", tarfile.SYMTYPE, "x")], r"it holds '\udcff', which is neither a file nor a folder"),
+        ([member("features.json"), member("features.json/\udcff")], r"'\udcff': Not a directory"),
+        ([member("x" * 500_000)], "it holds a name or an attribute that is far too long"),
         ([member(f"{number}.json") for number in range(101)], "it holds more than 100 files"),
-        ([member("features.json", tarfile.DIRTYPE)], "features.json: Is a directory"),
-        ([member("model.yaml"), member("labels.json"), member("labels.json/x")], "x: Not a directory"),
+        ([member("features.json", tarfile.DIRTYPE)], "'features.json': Is a directory"),
+        ([member("model.yaml"), member("labels.json"), member("labels.json/x")], "'x': Not a directory"),
     ],
 )
 def test_what_no_package_holds_is_refused_by_its_name(
@@ -236,7 +239,7 @@ def cells(actual: list[int], predicted: list[int], count: list[int]) -> dict[str
         (wanting(100_000), "its graph does not run on its features, or not in 1,024 MiB of memory"),
         (
             lambda directory: (directory / "decision.json").unlink(),
-            "exported: decision.json: No such file",
+            "exported: 'decision.json': No such file",
         ),
         (nested("model.yaml"), "it holds 'x/model.yaml', which no model has"),
         (saying("metrics", accuracy=1.5), "metrics.json: accuracy: Input should be less than or equal to 1"),
