@@ -85,57 +85,49 @@ class Comparer:
             Internal: its package is damaged.
         """
         model = self._models.get(reference)
-        if error := _incomparable(model, holdout) or _unknown(model.details.users, holdout):
-            raise error
-        try:
-            judged = self._judge(model, model.details.users, holdout)
-        except Exception as error:  # whatever ONNX Runtime, a parser or the disk finds wrong with it
-            # Or it was just deleted.
-            model = self._models.get(model.reference)
-            log.warning("%s cannot be evaluated", model.reference, exc_info=error)
-            raise _damaged() from None
+        _check_comparable(model, holdout)
+        judged = self._judge(model, model.details.users, holdout)
         return Row(model, judged.evaluation.figures, judged.correct, judged.seen_attempts), judged.evaluation
 
     def _row(self, model: Model, holdout: Trainable, digest: str) -> Row | None:
-        if error := _incomparable(model, holdout):
-            return _without_figures(model, error)
-        measured = self._models.measured(model.digest, digest)
         try:
+            _check_comparable(model, holdout)
+            # Its figures are those of the package that was published, whatever became of that.
+            measured = self._models.measured(model.digest, digest)
             if measured is None:
-                users = self._models.users(model)
-                if error := _unknown(users, holdout):
-                    return _without_figures(model, error)
-                measured = _measured(model, digest, self._judge(model, users, holdout))
+                measured = _measured(model, digest, self._judge(model, self._models.users(model), holdout))
                 self._models.keep_measured(measured)
-            else:
-                # Its figures are those of the package that was published; it may be gone.
-                self._store.directory(model.name, model.version)
-        except Exception as error:  # as above
-            return self._without_package(model, error)
+        except NotFound:
+            # It was deleted while it was read.
+            return None
+        except (FailedPrecondition, Internal) as error:
+            return Row(model, None, np.zeros(0, np.bool_), 0, error)
         correct = np.unpackbits(np.frombuffer(measured.correct, np.uint8), count=len(holdout.ids)).astype(np.bool_)
         return Row(model, measured.figures, correct, measured.seen_attempts)
 
     def _judge(self, model: Model, users: Sequence[str], holdout: Trainable) -> _Judged:
-        directory = self._store.directory(model.name, model.version)
-        made = package.read(directory)
-        self._store.check(model)
-        features = FEATURE_SETS[model.features].compute(holdout.attempts, model.release_times)
-        probabilities = Graph(directory / package.GRAPH).run(features)
-        truth = _positions(holdout.users, users)
-        return _Judged(
-            evaluate(probabilities, truth, users, made.decision),
-            probabilities.argmax(axis=1) == truth,
-            _seen(made, holdout),
-        )
+        """How a model of these users does.
 
-    def _without_package(self, model: Model, error: Exception) -> Row | None:
+        Raises:
+            NotFound: it was just deleted.
+            FailedPrecondition: it does not know everybody.
+            Internal: its package is damaged.
+        """
+        _check_known(users, holdout)
         try:
+            self._store.check(model)
+            made = package.read(self._store.directory(model.name, model.version))
+            features = FEATURE_SETS[model.features].compute(holdout.attempts, model.release_times)
+            probabilities = Graph(made.directory / package.GRAPH).run(features)
+        except Exception as error:  # whatever ONNX Runtime, a parser or the disk finds wrong with it
+            # Or it was just deleted, which this tells.
             self._models.get(model.reference)
-        except NotFound:
-            # It was deleted while it was read.
-            return None
-        log.warning("%s cannot be evaluated", model.reference, exc_info=error)
-        return _without_figures(model, _damaged())
+            log.warning("%s cannot be evaluated", model.reference, exc_info=error)
+            message = "Its package cannot be read or does not run; train it again."
+            raise Internal("MODEL_DAMAGED", message, "model") from None
+        truth = _positions(holdout.users, users)
+        evaluation = evaluate(probabilities, truth, users, made.decision)
+        return _Judged(evaluation, probabilities.argmax(axis=1) == truth, _seen(made, holdout))
 
 
 @dataclass(frozen=True)
@@ -145,10 +137,6 @@ class _Judged:
     evaluation: Evaluation
     correct: Flags
     seen_attempts: int
-
-
-def _damaged() -> Internal:
-    return Internal("MODEL_DAMAGED", "Its package cannot be read or does not run; train it again.", "model")
 
 
 def _measured(model: Model, digest: str, judged: _Judged) -> Measured:
@@ -170,31 +158,35 @@ def _seen(made: Package, holdout: Trainable) -> int:
     return sum(seen)
 
 
-def _without_figures(model: Model, error: KeyprintError) -> Row:
-    return Row(model, None, np.zeros(0, np.bool_), 0, error)
+def _check_comparable(model: Model, holdout: Trainable) -> None:
+    """Nothing, if a model can read a hold-out.
 
-
-def _incomparable(model: Model, holdout: Trainable) -> FailedPrecondition | None:
+    Raises:
+        FailedPrecondition: it cannot.
+    """
     features = FEATURE_SETS.get(model.features)
     if features is None or features.version != model.features_version:
         message = (
             f"It reads features {model.features!r} of version {model.features_version}, which this Keyprint does not "
             "have; train it again."
         )
-        return FailedPrecondition("OTHER_FEATURES", message, "model")
+        raise FailedPrecondition("OTHER_FEATURES", message, "model")
     if model.phrase != holdout.phrase:
         message = f"It reads {model.phrase!r} and this dataset has {holdout.phrase!r}."
-        return FailedPrecondition("OTHER_PHRASE", message, "dataset")
+        raise FailedPrecondition("OTHER_PHRASE", message, "dataset")
     if model.release_times and not holdout.release_times:
-        return FailedPrecondition("NO_RELEASE_TIMES", "It needs release times, which this dataset lacks.", "dataset")
-    return None
+        raise FailedPrecondition("NO_RELEASE_TIMES", "It needs release times, which this dataset lacks.", "dataset")
 
 
-def _unknown(users: Sequence[str], holdout: Trainable) -> FailedPrecondition | None:
+def _check_known(users: Sequence[str], holdout: Trainable) -> None:
+    """Nothing, if a model of these users knows all of a hold-out.
+
+    Raises:
+        FailedPrecondition: it does not.
+    """
     if unknown := sorted(set(holdout.users.tolist()).difference(users)):
         others = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
-        return FailedPrecondition("UNKNOWN_USERS", f"It does not know {unknown[0]!r}{others}.", "dataset")
-    return None
+        raise FailedPrecondition("UNKNOWN_USERS", f"It does not know {unknown[0]!r}{others}.", "dataset")
 
 
 def _positions(users: npt.NDArray[np.str_], labels: Sequence[str]) -> Labels:
