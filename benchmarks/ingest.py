@@ -1,11 +1,12 @@
 """How fast ingest is: python -m benchmarks.ingest [DOCUMENT ...]
 
-Three measurements, each of ratios of what ran in turns, in one process:
+Three measurements, each of ratios of what ran in turns:
 
 - document to features against the straightforward way, on made-up typists, press-only, with releases and with times as
   browsers write them, and on the labelled documents of the default phrase that are given;
-- whole imports, over HTTP and to Parquet, against parsing and against document to features;
-- cost per keystroke and peak memory of imports of 400 typists against those of 40.
+- whole imports, over HTTP and to Parquet, as the service does them, against parsing and document to features by one
+  process;
+- cost per keystroke and peak memory of imports of 400 typists against those of 40, readers included.
 
 Parsing is document to valid attempts as rows of the schema: `parse_document`, `judge`, `to_batch`.  Document to
 features is that, and `align` and the `timing` set.
@@ -17,7 +18,6 @@ import argparse
 import gc
 import json
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import requests
 
@@ -39,11 +40,14 @@ from keyprint.features import Matrix, feature_set
 from services.ingest.catalogue import Catalogue
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
-from services.ingest.importer import Importer
+from services.ingest.importer import Importer, ImportLimits
 from services.ingest.parse import Document, parse_document, to_batch
+from services.ingest.readers import Readers
 from services.ingest.store import Store
 
 USERS, MANY_USERS, ATTEMPTS = 40, 400, 300
+READERS = 2
+"""As the service has them."""
 TURNS = 5
 IMPORTS = 3
 """Imports of one process, as a service makes them one after the other."""
@@ -57,7 +61,7 @@ def main() -> None:
     parser.add_argument("documents", nargs="*", type=Path, metavar="DOCUMENT")
     parser.add_argument("--import", dest="importing", nargs=2, help=argparse.SUPPRESS)
     wanted = parser.parse_args()
-    # As the service does it.
+    # As a reader does it.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
@@ -133,7 +137,7 @@ def same(content: bytes, releases: bool) -> None:
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds, on the clock and of processor time of all threads."""
+    """Seconds, on the clock and of processor time of all threads, those of this process's children included."""
 
     clock: float
     processor: float
@@ -141,9 +145,28 @@ class Took:
 
 def timed(work: Callable[[], object]) -> Took:
     """How long something takes."""
-    clock, processor = time.monotonic(), time.process_time()
+    clock, processor = time.monotonic(), processor_seconds()
     work()
-    return Took(time.monotonic() - clock, time.process_time() - processor)
+    return Took(time.monotonic() - clock, processor_seconds() - processor)
+
+
+def processor_seconds() -> float:
+    """Of this process and its children."""
+    threads = [thread for child in children() for thread in (child / "task").iterdir()]
+    return time.process_time() + sum(int((one / "schedstat").read_text().split()[0]) for one in threads) / 1e9
+
+
+def peak_megabytes() -> float:
+    """Of this process and its children: the sum of what each had at most, though hardly at the same time."""
+    found = [
+        re.search(r"VmHWM:\s+(\d+) kB", (child / "status").read_text()) for child in [Path("/proc/self"), *children()]
+    ]
+    return sum(int(one[1]) for one in found if one) / 1024
+
+
+def children() -> list[Path]:
+    """Where Linux tells of them."""
+    return [Path(f"/proc/{child.pid}") for child in psutil.Process().children()]
 
 
 def mean(one: Took, other: Took) -> Took:
@@ -159,10 +182,8 @@ def median(found: Sequence[Took]) -> Took:
 def imports(few: Path, many: Path) -> None:
     """Whole imports over HTTP, each in a process of its own."""
     address = free_address()
-    command = [sys.executable, "-m", "http.server", "--protocol", "HTTP/1.1", "--bind", address.host, str(address.port)]
-    with subprocess.Popen(
-        [*command, "--directory", str(few.parent)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
+    command = [sys.executable, "-m", "benchmarks.servers.files", address.host, str(address.port), str(few.parent)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             wait_for(f"{address.url}few/")
             found = {}
@@ -205,18 +226,20 @@ def run(url: str, directory: Path) -> dict[str, float]:
 def import_once(url: str, directory: Path) -> dict[str, float]:
     """Imports a chain into a new catalogue, and reads some of its documents without before and after.
 
-    Gives keystrokes, seconds, the process's peak in MB, and the speed of the import, on the clock and by processor time
-    of all its threads, as a share of that of parsing and of document to features.
+    Gives keystrokes, seconds, the peak in MB, and the speed of the import, on the clock and by processor time, as a
+    share of that of parsing and of document to features.  Peak and processor time are those of all processes.
     """
-    speeds(directory)
-    last = documents(directory)[-1].name
-    # The first import of a process loads modules and compiles queries, as a service does once.
-    imported(url.rpartition("/")[0] + "/" + last)
-    before = speeds(directory)
-    found = [imported(url) for _ in range(IMPORTS)]
-    took, keystrokes = median([one for one, _ in found]), found[0][1]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    after = speeds(directory)
+    with Readers(READERS) as readers:
+        # The first import of a process loads modules and compiles queries, as a service does once.
+        imported(url.rpartition("/")[0] + "/" + documents(directory)[-1].name, readers)
+        imported(url, readers)
+        # Before this process itself reads anything.
+        peak = peak_megabytes()
+        speeds(directory)
+        before = speeds(directory)
+        found = [imported(url, readers) for _ in range(IMPORTS)]
+        took, keystrokes = median([one for one, _ in found]), found[0][1]
+        after = speeds(directory)
     parsing, to_features = (mean(one, other) for one, other in zip(before, after, strict=True))
     return {
         "keystrokes": keystrokes,
@@ -229,11 +252,14 @@ def import_once(url: str, directory: Path) -> dict[str, float]:
     }
 
 
-def imported(url: str) -> tuple[Took, int]:
+def imported(url: str, readers: Readers) -> tuple[Took, int]:
     """Imports a chain into a new catalogue; gives how long it took and its keystrokes."""
     with tempfile.TemporaryDirectory() as folder:
         catalogue = Catalogue(f"sqlite:///{folder}/catalogue.db")
-        importer = Importer(catalogue, Store(Path(folder)), lambda: Fetcher(Guard(["127.0.0.0/8"]), FetchLimits()))
+        guard = Guard(["127.0.0.0/8"])
+        importer = Importer(
+            catalogue, Store(Path(folder)), lambda: Fetcher(guard, FetchLimits()), ImportLimits(), readers.read
+        )
         dataset = catalogue.open_import(url, url, DEFAULT_PHRASE, 20)
         took = timed(lambda: importer.run(dataset.id))
         dataset = catalogue.get(dataset.id)

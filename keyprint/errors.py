@@ -64,6 +64,10 @@ class KeyprintError(Exception):
         where = f"{self.reason}, {self.field}" if self.field else self.reason
         return f"{self.message} [{where}]"
 
+    def __reduce__(self) -> tuple[type[KeyprintError], tuple[str, str, str, float]]:
+        """What it is made of, so that it can cross between processes of one service."""
+        return type(self), (self.reason, self.message, self.field, self.retry_seconds)
+
     def to_proto(self) -> attempts_pb2.Error:
         """The same error as it stands on a dataset or a job."""
         return attempts_pb2.Error(reason=self.reason, field=self.field, message=self.message)

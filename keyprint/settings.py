@@ -187,7 +187,13 @@ class IngestSettings(StateSettings):
         description="SQLAlchemy URL of catalogue and queue, like postgresql+psycopg://user@host/ingest; "
         "SQLite if empty.",
     )
-    ingest_concurrency: int = Field(4, ge=1, le=64, description="Imports that run at once.")
+    ingest_concurrency: int = Field(16, ge=1, le=64, description="Imports that run at once; most wait for servers.")
+    ingest_host_concurrency: int = Field(
+        4, ge=1, le=64, description="Imports from one host that run at once, KEYPRINT_INGEST_CONCURRENCY at most."
+    )
+    ingest_readers: int = Field(
+        2, ge=1, le=64, description="Processes that read documents, of all imports and uploads together."
+    )
     ingest_allow_nets: Networks = Field(
         default_factory=list,
         description="Networks (CIDR, comma-separated) that source URLs may reach.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 _POLL_SECONDS = 0.1
 _UNDER_WAY = ("PENDING", "ENQUEUED")
@@ -14,7 +14,13 @@ class WorkQueue:
     """The one DBOS instance of a process, with one queue of one kind of work."""
 
     def __init__(
-        self, name: str, database: str, concurrency: int, work: Callable[[str], None], executor: str = ""
+        self,
+        name: str,
+        database: str,
+        concurrency: int,
+        work: Callable[[str], None],
+        executor: str = "",
+        lane: int | None = None,
     ) -> None:
         """Launches DBOS, which also takes up what a crash left running.
 
@@ -24,6 +30,7 @@ class WorkQueue:
             concurrency: pieces of work that run at once.
             work: does the work on the thing of this id, from wherever it stopped; it records the outcome itself.
             executor: name of this process among those of the service; the service's name if empty.
+            lane: those of them that may be of one lane, if work comes in lanes.
         """
         DBOS(
             config={
@@ -47,20 +54,25 @@ class WorkQueue:
         self._name = name
         self._workflow = workflow
         DBOS.launch()
-        DBOS.register_queue(name, worker_concurrency=concurrency, polling_interval_sec=_POLL_SECONDS)
+        DBOS.register_queue(
+            name,
+            worker_concurrency=concurrency,
+            partition_worker_concurrency=lane,
+            polling_interval_sec=_POLL_SECONDS,
+        )
 
-    def put(self, thing: str, run: int = 1) -> None:
+    def put(self, thing: str, run: int = 1, lane: str | None = None) -> None:
         """Queues the work on a thing; the same run of it is queued once, however often it is put."""
-        self._enqueue(thing, f"{thing}-{run}")
+        self._enqueue(thing, f"{thing}-{run}", lane)
 
-    def resume(self, thing: str, run: int = 1) -> None:
+    def resume(self, thing: str, run: int = 1, lane: str | None = None) -> None:
         """Queues the work on a thing that recorded no outcome, also if the workflow itself is over."""
         workflow, number = f"{thing}-{run}", 0
         while (status := DBOS.get_workflow_status(workflow)) and status.status not in _UNDER_WAY:
             number += 1
             workflow = f"{thing}-{run}-{number}"
-        self._enqueue(thing, workflow)
+        self._enqueue(thing, workflow, lane)
 
-    def _enqueue(self, thing: str, workflow: str) -> None:
-        with SetWorkflowID(workflow):
+    def _enqueue(self, thing: str, workflow: str, lane: str | None) -> None:
+        with SetWorkflowID(workflow), SetEnqueueOptions(queue_partition_key=lane):
             DBOS.enqueue_workflow(self._name, self._workflow, thing)

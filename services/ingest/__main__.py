@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from pathlib import Path
 
@@ -17,9 +16,11 @@ from services.ingest.datasets import Datasets
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer, ImportLimits
+from services.ingest.readers import Readers
 from services.ingest.servicer import IngestServicer
 from services.ingest.store import Store
 from services.ingest.upload import Uploads
+from services.ingest.urls import lane
 
 
 def main() -> None:
@@ -29,11 +30,11 @@ def main() -> None:
     # It tells of each retry with the whole URL, and a URL may hold credentials.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     home = settings.directory("ingest")
-    with only_one(home, "ingest service"):
-        _serve(settings, home)
+    with only_one(home, "ingest service"), Readers(settings.ingest_readers) as readers:
+        _serve(settings, home, readers)
 
 
-def _serve(settings: IngestSettings, home: Path) -> None:
+def _serve(settings: IngestSettings, home: Path, readers: Readers) -> None:
     # Before it touches what there is: where it cannot listen, nothing has changed.
     server = Server(
         settings.ingest_listen, ingest_pb2.DESCRIPTOR, waiting=settings.waiting_calls, explains=[of_database]
@@ -45,20 +46,17 @@ def _serve(settings: IngestSettings, home: Path) -> None:
     store.sweep(catalogue.in_use())
     guard = Guard(settings.ingest_allow_nets)
     fetch_limits, limits = _limits(settings)
-    importer = Importer(catalogue, store, lambda: Fetcher(guard, fetch_limits), limits)
-    uploads = Uploads(catalogue, store, fetch_limits.document_bytes, limits, fetch_limits.read_seconds)
+    importer = Importer(catalogue, store, lambda: Fetcher(guard, fetch_limits), limits, readers.read)
+    uploads = Uploads(catalogue, store, fetch_limits.document_bytes, limits, fetch_limits.read_seconds, readers.read)
     workflows = workflows_url(settings.ingest_database, home)
-    queue = WorkQueue("ingest", workflows, settings.ingest_concurrency, importer.run, settings.executor)
+    # The queue takes no more of one lane than of all.
+    host = min(settings.ingest_host_concurrency, settings.ingest_concurrency)
+    queue = WorkQueue("ingest", workflows, settings.ingest_concurrency, importer.run, settings.executor, host)
     # A crash between the catalogue and the queue leaves a dataset that nobody works on.
     for dataset in catalogue.under_way():
-        queue.resume(dataset.id, dataset.runs)
+        queue.resume(dataset.id, dataset.runs, lane(dataset.url))
     servicer = IngestServicer(catalogue, store, Datasets(catalogue, store, uploads, queue), server.watches)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
-    # Imports make objects by the million that live for a moment; the collector is to look through these alone, and
-    # not after every few hundred of them.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
     # An import may be in the middle of a slow download; it goes on at the next start.
     server.run(settings.grace_seconds)
 

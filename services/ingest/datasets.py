@@ -15,7 +15,7 @@ from services.ingest.catalogue import Catalogue
 from services.ingest.store import Store
 from services.ingest.tables import IMPORTING, READABLE, Dataset
 from services.ingest.upload import Uploads
-from services.ingest.urls import check_url, without_credentials
+from services.ingest.urls import check_url, lane, without_credentials
 
 MOST_MIN_ATTEMPTS, USUAL_MIN_ATTEMPTS = 100_000, 20
 
@@ -23,8 +23,8 @@ MOST_MIN_ATTEMPTS, USUAL_MIN_ATTEMPTS = 100_000, 20
 class Queue(Protocol):
     """Where imports wait for their turn."""
 
-    def put(self, thing: str, run: int = 1) -> None:
-        """Queues one run of an import, once however often it is put."""
+    def put(self, thing: str, run: int = 1, lane: str | None = None) -> None:
+        """Queues one run of an import, once however often it is put; a few of one lane run at a time."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Datasets:
     def _imported(self, dataset: Dataset) -> Dataset:
         # Whoever opened the import may have died before it came into the queue.
         if dataset.state == IMPORTING:
-            self._queue.put(dataset.id, dataset.runs)
+            self._queue.put(dataset.id, dataset.runs, lane(dataset.url))
         return dataset
 
 

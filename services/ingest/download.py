@@ -17,8 +17,8 @@ from keyprint.errors import InvalidArgument, KeyprintError, NotFound, Unavailabl
 from services.ingest.catalogue import Link
 from services.ingest.fetch import Content, Fetcher
 from services.ingest.inbox import UPLOAD, field_of
-from services.ingest.parse import Decoded, Document, decode, to_document
 from services.ingest.peek import peek_next
+from services.ingest.reading import Reading
 from services.ingest.store import Store
 from services.ingest.urls import resolve, without_credentials
 
@@ -57,14 +57,14 @@ class Download:
         shown: what to call it.
         next: where its chain goes on, in its own words; None at its end and in a list.
         fetched: its bytes.
-        document: what they say.
+        reading: what they say.
     """
 
     url: str
     shown: str
     next: str | None
     fetched: Fetched
-    document: Document
+    reading: Reading
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Downloads:
         open_fetcher: Callable[[], Fetcher],
         source: str,
         refresh: bool,
-        most_attempts: int,
+        read: Callable[[bytes], Reading],
         check: Callable[[str], None],
     ) -> None:
         """Prepares.
@@ -99,14 +99,14 @@ class Downloads:
             open_fetcher: opens a session.
             source: URL of the source.
             refresh: ask each server whether what the cache has is still what it has.
-            most_attempts: attempts that a document may have.
+            read: reads the next document, if it is one.
             check: called again and again with what is waited for; what it raises ends the wait.
         """
         self._store = store
         self._open_fetcher = open_fetcher
         self._source = source
         self._refresh = refresh
-        self._most_attempts = most_attempts
+        self._read = read
         self._check = check
         self._sessions = threading.local()
         self._opened = ExitStack()
@@ -159,13 +159,13 @@ class Downloads:
             following = _following(found.url, named)
             if following.url:
                 coming = self._begin(following.url)
-            decoded = self._decode(here, shown, found)
-            if decoded.next != named:
-                following = _following(found.url, decoded.next)
+            reading = self._reading(here, shown, found)
+            if reading.next != named:
+                following = _following(found.url, reading.next)
                 if following.url:
                     coming = self._begin(following.url)
             url = following.url
-            yield Download(here, shown, decoded.next, found, to_document(decoded))
+            yield Download(here, shown, reading.next, found, reading)
             # The document itself is good, and read by now.
             if following.wrong:
                 raise following.wrong
@@ -179,7 +179,7 @@ class Downloads:
             shown = repr(link.name) if link.name else without_credentials(link.url)
             fetched = self._wait(shown, first)
             coming.extend((link, self._begin(link.url)) for link in islice(left, 1))
-            yield Download(link.url, shown, None, fetched, to_document(self._decode(link.url, shown, fetched)))
+            yield Download(link.url, shown, None, fetched, self._reading(link.url, shown, fetched))
 
     def forget(self, url: str) -> None:
         """Drops a document that ends the import because it is wrong: it may be mended tomorrow."""
@@ -231,12 +231,12 @@ class Downloads:
                     raise
                 self._check(shown)
 
-    def _decode(self, url: str, shown: str, fetched: Fetched) -> Decoded:
+    def _reading(self, url: str, shown: str, fetched: Fetched) -> Reading:
         try:
-            return decode(fetched.content, self._most_attempts)
-        except InvalidArgument as error:
+            return self._read(fetched.content)
+        except (InvalidArgument, Unavailable) as error:
             self.forget(url)
-            raise InvalidArgument(error.reason, f"{shown} cannot be read. {error.message}", field_of(url)) from None
+            raise type(error)(error.reason, f"{shown} cannot be read. {error.message}", field_of(url)) from None
 
     def _fetcher(self) -> Fetcher:
         if not hasattr(self._sessions, "fetcher"):

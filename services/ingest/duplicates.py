@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,27 +15,36 @@ from keyprint.attempts import LEAST_KEYSTROKES, MAX_KEYSTROKES, Flags
 Keys = npt.NDArray[np.uint64]
 
 COLUMNS = ["attempt_id", "reason", "pressed_at"]
-"""What `duplicates` looks at."""
+"""What `names` looks at."""
 
 _FACTORS = np.random.default_rng(0).integers(2**63, 2**64, MAX_KEYSTROKES + 1, np.uint64)
 """Of the presses by their number in an attempt: sums of what they are multiplied by differ where presses do."""
 
 
-def duplicates(parts: Iterable[pa.Table], user: npt.NDArray[np.int64]) -> Flags:
+class Named(NamedTuple):
+    """What names m attempts: bool[m], which of them are valid, and a key for each that is."""
+
+    valid: Flags
+    keys: Keys
+
+
+def names(attempts: pa.Table) -> Named:
+    """What names attempts, of which at least the `COLUMNS` are needed."""
+    valid = pc.equal(attempts["reason"], "")
+    flags: Flags = valid.to_numpy()
+    return Named(flags, press_keys(attempts if flags.all() else attempts.select(COLUMNS).filter(valid)))
+
+
+def duplicates(parts: Sequence[Named], user: npt.NDArray[np.int64]) -> Flags:
     """bool[n]: which of n attempts are valid and repeat another valid one.
 
     Args:
-        parts: the attempts in order, at least their `COLUMNS`; one part at a time is in memory.
+        parts: the attempts in order.
         user: int64[n], who typed each, by any number.
     """
-    valid, keys = [], []
-    for part in parts:
-        those = pc.equal(part["reason"], "")
-        valid.append(those.to_numpy())
-        keys.append(press_keys(part.filter(those)))
-    rows = np.flatnonzero(np.concatenate(valid))
+    rows = np.flatnonzero(np.concatenate([part.valid for part in parts]))
     found = np.zeros(len(user), np.bool_)
-    found[rows] = find_duplicates(user[rows], np.concatenate(keys))
+    found[rows] = find_duplicates(user[rows], np.concatenate([part.keys for part in parts]))
     return found
 
 

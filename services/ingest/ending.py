@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from keyprint.errors import FailedPrecondition, KeyprintError
 from services.ingest.catalogue import Catalogue
-from services.ingest.duplicates import COLUMNS, duplicates
+from services.ingest.duplicates import COLUMNS, Named, duplicates, names
 from services.ingest.inbox import UPLOAD
 from services.ingest.store import Store, parts_of
 from services.ingest.tables import CANCELLED, CANCELLING, INCOMPLETE, READY, Dataset
@@ -26,13 +27,16 @@ class Ending:
         self._catalogue = catalogue
         self._store = store
 
-    def end(self, dataset_id: str, error: KeyprintError | None) -> None:
-        """Ends an import that read all that it could, or was stopped by `error` or by its caller."""
+    def end(self, dataset_id: str, error: KeyprintError | None, named: Mapping[int, Named]) -> None:
+        """Ends an import that read all that it could, or was stopped by `error` or by its caller.
+
+        What names the attempts of a part is read from it if it is not `named` here by the part's number.
+        """
         dataset = self._catalogue.get(dataset_id)
         if dataset.state == CANCELLING:
             self._catalogue.end(dataset_id, CANCELLED)
         elif dataset.valid_attempts:
-            self._keep(dataset, error)
+            self._keep(dataset, error, named)
         else:
             self._catalogue.fail(dataset, error or _no_valid_attempts(dataset))
             self._store.delete(dataset_id)
@@ -45,8 +49,8 @@ class Ending:
         self._store.delete(dataset_id)
         self._release(dataset)
 
-    def _keep(self, dataset: Dataset, error: KeyprintError | None) -> None:
-        self._mark(dataset)
+    def _keep(self, dataset: Dataset, error: KeyprintError | None, named: Mapping[int, Named]) -> None:
+        self._mark(dataset, named)
         fingerprint = _fingerprint(dataset)
         renewed = None if error else self._catalogue.previous(dataset)
         if renewed and renewed.fingerprint == fingerprint and self._catalogue.stand_for(dataset, renewed):
@@ -54,8 +58,11 @@ class Ending:
             return
         self._catalogue.end(dataset.id, INCOMPLETE if error else READY, fingerprint, error)
 
-    def _mark(self, dataset: Dataset) -> None:
-        parts = (self._store.read_part(dataset.id, part, COLUMNS) for part in parts_of(dataset.documents))
+    def _mark(self, dataset: Dataset, named: Mapping[int, Named]) -> None:
+        parts = [
+            named[part] if part in named else names(self._store.read_part(dataset.id, part, COLUMNS))
+            for part in parts_of(dataset.documents)
+        ]
         codes: dict[str | None, int] = {}
         users = np.array([codes.setdefault(row.user, len(codes)) for row in dataset.documents])
         of_each_attempt = np.repeat(users, [row.attempts for row in dataset.documents])

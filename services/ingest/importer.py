@@ -11,11 +11,9 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
-
-from keyprint import attempts
-from keyprint.attempts import REASONS, WARNINGS, Verdicts
+from keyprint.arrow import from_ipc
 from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError, NotFound, internal
 from keyprint.settings import IngestSettings
 from services.ingest.catalogue import Catalogue, now
@@ -24,8 +22,9 @@ from services.ingest.ending import Ending
 from services.ingest.fetch import Fetcher
 from services.ingest.inbox import field_of
 from services.ingest.missing import Missing
-from services.ingest.parse import Document, to_batch
+from services.ingest.parse import numbered
 from services.ingest.part import OpenPart
+from services.ingest.reading import Read, Rules, read_document
 from services.ingest.store import Store
 from services.ingest.tables import IMPORTING, UNDER_WAY, Dataset, DocumentRow
 
@@ -69,12 +68,15 @@ class Importer:
         store: Store,
         open_fetcher: Callable[[], Fetcher],
         limits: ImportLimits | None = None,
+        read: Read = read_document,
     ) -> None:
+        """Runs them within `limits`, reading documents by `read`."""
         self._catalogue = catalogue
         self._store = store
         self._open_fetcher = open_fetcher
         self._ending = Ending(catalogue, store)
         self.limits = limits or ImportLimits()
+        self._read = read
 
     def run(self, dataset_id: str) -> None:
         """Imports what is still missing of a dataset, and ends it; what goes wrong is told on the dataset.
@@ -88,8 +90,9 @@ class Importer:
         if dataset.state not in UNDER_WAY:
             return
         error: KeyprintError | None = None
+        part = OpenPart(self._catalogue, self._store, dataset)
         try:
-            self._import(dataset)
+            self._import(dataset, part)
         except _Cancelled:
             pass
         except KeyprintError as caught:
@@ -99,13 +102,12 @@ class Importer:
             log.exception("import of %s failed", dataset_id)
             error = internal()
         try:
-            self._ending.end(dataset_id, error)
+            self._ending.end(dataset_id, error, part.named)
         except Exception:
             log.exception("the import of %s could not be ended", dataset_id)
             self._ending.fail(dataset_id, internal())
 
-    def _import(self, dataset: Dataset) -> None:
-        part = OpenPart(self._catalogue, self._store, dataset)
+    def _import(self, dataset: Dataset, part: OpenPart) -> None:
         began = dataset.started_at or now()
         looked = -math.inf
 
@@ -122,15 +124,16 @@ class Importer:
             if (now() - began).total_seconds() > self.limits.seconds:
                 raise _beyond(dataset, f"The import takes longer than {self.limits.seconds:g} seconds")
 
-        most = self.limits.document_attempts
-        with Downloads(self._store, self._open_fetcher, dataset.url, dataset.refresh, most, check) as downloads:
+        rules = Rules(dataset.phrase, self.limits.document_attempts, self.limits.attempt_keystrokes)
+        read = partial(self._read, rules=rules)
+        with Downloads(self._store, self._open_fetcher, dataset.url, dataset.refresh, read, check) as downloads:
             try:
-                self._read(dataset, downloads, part, check)
+                self._add(dataset, downloads, part, check)
             finally:
                 # What was read before something went wrong is kept.
                 part.close()
 
-    def _read(self, dataset: Dataset, downloads: Downloads, part: OpenPart, check: Callable[[str], None]) -> None:
+    def _add(self, dataset: Dataset, downloads: Downloads, part: OpenPart, check: Callable[[str], None]) -> None:
         """Reads document after document, from the first one that is missing."""
         limits = self.limits
         check(dataset.source_url)
@@ -143,8 +146,7 @@ class Importer:
         size = sum(row.size for row in dataset.documents)
         for download in coming:
             check(download.shown)
-            document, fetched = download.document, download.fetched
-            size += len(fetched.content)
+            size += len(download.fetched.content)
             if download.url in seen:
                 raise InvalidArgument("CHAIN_LOOP", f"The chain comes back to {download.shown}.", "url")
             if count >= limits.documents:
@@ -152,28 +154,24 @@ class Importer:
             if size > limits.dataset_bytes:
                 raise _beyond(dataset, f"The source has more than {limits.dataset_bytes:,} bytes")
             try:
-                _check_user(document.user, known, download)
+                _check_user(known, download)
             except FailedPrecondition:
                 downloads.forget(download.url)
                 raise
-            verdicts = attempts.judge(document.keystrokes, dataset.phrase, limits.attempt_keystrokes)
-            batch = to_batch(document, verdicts, first)
-            row = _row(document, verdicts)
-            row.number, row.url, row.final_url, row.next = count, download.url, fetched.url, download.next
-            row.digest, row.size, row.downloaded_bytes = fetched.digest, len(fetched.content), fetched.received
-            part.add(row, batch)
-            seen.add(download.url)
-            known[document.user] = None
+            row = _row(count, download)
+            part.add(row, numbered(from_ipc(download.reading.rows), first))
+            seen.add(row.url)
+            known[row.user] = None
             count += 1
-            first += batch.num_rows
+            first += row.attempts
 
 
 def _beyond(dataset: Dataset, what: str) -> InvalidArgument:
     return InvalidArgument("LIMIT_EXCEEDED", f"{what}, which is a limit of this Keyprint.", field_of(dataset.url))
 
 
-def _check_user(user: str | None, known: Mapping[str | None, None], download: Download) -> None:
-    shown, field = download.shown, field_of(download.url)
+def _check_user(known: Mapping[str | None, None], download: Download) -> None:
+    user, shown, field = download.reading.user, download.shown, field_of(download.url)
     if known and (user is None) != (None in known):
         raise FailedPrecondition(
             "NOT_A_DOCUMENT", f"{shown} says who typed and others beside it do not, or the reverse.", field
@@ -182,15 +180,21 @@ def _check_user(user: str | None, known: Mapping[str | None, None], download: Do
         raise FailedPrecondition("DUPLICATE_USER", f"{shown} is a second document of user {user!r}.", field)
 
 
-def _row(document: Document, verdicts: Verdicts) -> DocumentRow:
-    valid, *invalid = np.bincount(verdicts.reason, minlength=len(REASONS)).tolist()
-    found = {name: int((verdicts.warnings >> bit & 1).sum()) for bit, name in enumerate(WARNINGS)}
+def _row(number: int, download: Download) -> DocumentRow:
+    fetched, reading = download.fetched, download.reading
     return DocumentRow(
-        user=document.user,
-        attempts=len(document.keystrokes),
-        keystrokes=len(document.keystrokes.pressed_at),
-        valid_attempts=valid,
-        released_attempts=int(attempts.released(document.keystrokes, verdicts).sum()),
-        invalid={reason: count for reason, count in zip(REASONS[1:], invalid, strict=True) if count},
-        warnings={name: count for name, count in found.items() if count},
+        number=number,
+        url=download.url,
+        final_url=fetched.url,
+        next=download.next,
+        user=reading.user,
+        digest=fetched.digest,
+        size=len(fetched.content),
+        downloaded_bytes=fetched.received,
+        attempts=reading.attempts,
+        keystrokes=reading.keystrokes,
+        valid_attempts=reading.valid,
+        released_attempts=reading.released,
+        invalid=reading.invalid,
+        warnings=reading.warnings,
     )

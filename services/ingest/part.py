@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pyarrow as pa
 
 from services.ingest.catalogue import Catalogue
+from services.ingest.duplicates import Named, names
 from services.ingest.store import Store
 from services.ingest.tables import Dataset, DocumentRow
 
@@ -18,9 +19,13 @@ class OpenPart:
     """The documents that were read since the last part was written; they count once it is.
 
     A part is written by a thread of its own while the next documents are read, one part at a time.
+
+    Attributes:
+        named: of each part that was written, by its number, what names its attempts.
     """
 
     def __init__(self, catalogue: Catalogue, store: Store, dataset: Dataset) -> None:
+        self.named: dict[int, Named] = {}
         self._catalogue = catalogue
         self._store = store
         self._dataset = dataset
@@ -46,7 +51,7 @@ class OpenPart:
             rows, batches = self._rows, self._batches
             self._rows, self._batches = [], []
             self._written = rows
-            self._writing = self._thread.submit(self._store.write_part, self._dataset.id, rows[0].part, batches)
+            self._writing = self._thread.submit(self._write, rows[0].part, batches)
 
     def close(self) -> None:
         """Writes what there is, to the end."""
@@ -55,6 +60,10 @@ class OpenPart:
             self._settle()
         finally:
             self._thread.shutdown()
+
+    def _write(self, part: int, batches: list[pa.RecordBatch]) -> None:
+        self._store.write_part(self._dataset.id, part, batches)
+        self.named[part] = names(pa.Table.from_batches(batches))
 
     def _settle(self) -> None:
         if self._writing:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from keyprint.errors import FailedPrecondition, InvalidArgument
+from keyprint.errors import FailedPrecondition, InvalidArgument, Unavailable
 from keyprint.intime import Sent, in_time
 from keyprint.pace import Pace
 from services.ingest.catalogue import Catalogue, Link
@@ -21,7 +21,7 @@ from services.ingest.gunzip import unzipped
 from services.ingest.importer import ImportLimits
 from services.ingest.inbox import UPLOAD
 from services.ingest.listing import is_list
-from services.ingest.parse import parse_document
+from services.ingest.reading import Read, Rules, read_document
 from services.ingest.store import Store
 from services.ingest.tables import Dataset
 
@@ -45,8 +45,9 @@ class Uploads:
         document_bytes: int,
         limits: ImportLimits,
         idle_seconds: float = FetchLimits.read_seconds,
+        read: Read = read_document,
     ) -> None:
-        """Takes documents of up to `document_bytes` each, decompressed or not, within `limits`.
+        """Takes documents of up to `document_bytes` each, decompressed or not, within `limits`; `read` reads them.
 
         Who sends nothing, or too little, for `idle_seconds` is sent away.
         """
@@ -54,7 +55,8 @@ class Uploads:
         self._store = store
         self._document_bytes = document_bytes
         self._limits = limits
-        self._reading = threading.Semaphore(READ_AT_ONCE)
+        self._turns = threading.Semaphore(READ_AT_ONCE)
+        self._read = read
         self._pace = Pace(limits.seconds, idle_seconds, limits.upload_bytes_second)
 
     def in_time(self, sent: Iterator[Sent], size: Callable[[Sent], int]) -> Generator[Sent, None, None]:
@@ -88,7 +90,8 @@ class Uploads:
             )
         before = base.document_count if base else 0
         with self._store.inbox.receiving() as folder:
-            kept = list(self._keep(self._documents(pieces, folder.parent), folder, before))
+            rules = Rules(phrase, self._limits.document_attempts, self._limits.attempt_keystrokes)
+            kept = list(self._keep(self._documents(pieces, folder.parent), folder, before, rules))
             if not kept:
                 raise InvalidArgument("FILES_MISSING", "An upload needs at least one document.", "files")
             digests = [digest for _, digest in kept]
@@ -117,7 +120,9 @@ class Uploads:
                         )
                 yield name, received
 
-    def _keep(self, documents: Iterable[tuple[str, IO[bytes]]], folder: Path, before: int) -> Iterator[tuple[str, str]]:
+    def _keep(
+        self, documents: Iterable[tuple[str, IO[bytes]]], folder: Path, before: int, rules: Rules
+    ) -> Iterator[tuple[str, str]]:
         """Checks documents, puts each into `folder` by its number, and gives its name and digest."""
         size = 0
         for number, (sent_as, received) in enumerate(documents, 1):
@@ -128,9 +133,9 @@ class Uploads:
             name = sent_as[:_SHOWN] or f"document {number}"
             kept = folder / str(before + number - 1)
             try:
-                digest = self._read(received, kept)
-            except InvalidArgument as error:
-                raise InvalidArgument(error.reason, f"{name!r}: {error.message}", "files") from None
+                digest = self._checked(received, kept, rules)
+            except (InvalidArgument, Unavailable) as error:
+                raise type(error)(error.reason, f"{name!r}: {error.message}", "files") from None
             size += kept.stat().st_size
             if size > self._limits.dataset_bytes:
                 raise InvalidArgument(
@@ -138,13 +143,13 @@ class Uploads:
                 )
             yield name, digest
 
-    def _read(self, received: IO[bytes], kept: Path) -> str:
+    def _checked(self, received: IO[bytes], kept: Path, rules: Rules) -> str:
         """Reads a document when it is its turn, writes it to `kept`, decompressed, and gives its digest."""
-        with self._reading:
+        with self._turns:
             received.seek(0)
             content = unzipped(received.read(), self._document_bytes)
             try:
-                parse_document(content, self._limits.document_attempts)
+                self._read(content, rules)
             except InvalidArgument as error:
                 if is_list(content):
                     what = "It is no typing document but a list; a list works by its URL only, so send its documents."

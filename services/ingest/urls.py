@@ -76,6 +76,12 @@ def resolve(base: str, named: str) -> str:
         raise _wrong(f"{without_credentials(base)} names {shown(named)}, which cannot be fetched. {why}") from None
 
 
+def lane(url: str) -> str:
+    """What sources that wait for each other have in common: the host and port of a URL, and that they were uploaded."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2].lower() or parts.scheme
+
+
 def _wrong(sentence: str) -> InvalidArgument:
     return InvalidArgument("URL_INVALID", sentence, "url")
 

@@ -10,12 +10,13 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import pytest
@@ -163,7 +164,11 @@ FAULTS = {
     "missing": "DOCUMENT_NOT_FOUND",
 }
 
-Start = Callable[[Path], tuple[subprocess.Popen[bytes], str]]
+
+class Start(Protocol):
+    """Starts an ingest service in a home, with small limits and settings by the rest of their names."""
+
+    def __call__(self, home: Path, **settings: str) -> tuple[subprocess.Popen[bytes], str]: ...
 
 
 @pytest.fixture(scope="module")
@@ -171,19 +176,20 @@ def start() -> Iterator[Start]:
     """Starts an ingest service in a home, with small limits."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def begin(home: Path) -> tuple[subprocess.Popen[bytes], str]:
+    def begin(home: Path, **settings: str) -> tuple[subprocess.Popen[bytes], str]:
         address = free_address().listen
-        settings = {
+        environment = {
             "KEYPRINT_HOME": str(home),
             "KEYPRINT_INGEST_LISTEN": address,
             "KEYPRINT_INGEST_ALLOW_NETS": "127.0.0.1/32",
             "KEYPRINT_INGEST_DOCUMENT_MIB": "4",
             "KEYPRINT_INGEST_DOCUMENT_SECONDS": "3",
             "KEYPRINT_INGEST_RETRIES": "1",
+            **{f"KEYPRINT_INGEST_{name}": value for name, value in settings.items()},
         }
         with (home / "ingest.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "services.ingest"], env={**os.environ, **settings}, stderr=log, stdout=log
+                [sys.executable, "-m", "services.ingest"], env={**os.environ, **environment}, stderr=log, stdout=log
             )
         started.append(process)
         with grpc.insecure_channel(address) as channel:
@@ -217,6 +223,45 @@ def web(serve: Serve) -> Iterator[str]:
 def imported(client: IngestClient, url: str, phrase: str) -> ingest_pb2.Dataset:
     *_, dataset = client.watch_dataset(client.create_dataset(url, phrase).id)
     return dataset
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Begins documents, and ends them when it is told to."""
+
+    told = threading.Event()
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing."""
+
+    def do_GET(self) -> None:
+        found = document(self.path.strip("/"), None)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(found)))
+        self.end_headers()
+        self.wfile.write(found[:1])
+        self.told.wait()
+        self.wfile.write(found[1:])
+
+
+class Quick(Slow):
+    """Does not wait to be told."""
+
+    told = threading.Event()
+    told.set()
+
+
+def test_slow_sources_keep_no_other_from_being_imported(start: Start, serve: Serve, tmp_path: Path) -> None:
+    few = {"CONCURRENCY": "3", "HOST_CONCURRENCY": "2", "DOCUMENT_SECONDS": "600", "READ_SECONDS": "600"}
+    with serve(Slow) as slow, serve(Quick) as quick, IngestClient(start(tmp_path, **few)[1]) as client:
+        try:
+            waiting = [client.create_dataset(f"{slow}/{user}", "hi").id for user in ("ann", "bob", "eve", "joe")]
+            assert State.Name(imported(client, f"{quick}/zoe", "hi").state) == "STATE_READY"
+            assert {State.Name(client.get_dataset(one).state) for one in waiting} == {"STATE_IMPORTING"}
+        finally:
+            Slow.told.set()
+        for one in waiting:
+            *_, last = client.watch_dataset(one)
+            assert State.Name(last.state) == "STATE_READY"
 
 
 def files(home: Path) -> set[Path]:

@@ -16,6 +16,7 @@ from services.ingest.catalogue import Catalogue
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer, ImportLimits
+from services.ingest.reading import Read, read_document
 from services.ingest.store import Store
 from services.ingest.tables import Dataset
 
@@ -35,9 +36,11 @@ class Web(SimpleHTTPRequestHandler):
         super().do_GET()
 
 
-def importer_of(catalogue: Catalogue, store: Store, limits: ImportLimits | None = None) -> Importer:
+def importer_of(
+    catalogue: Catalogue, store: Store, limits: ImportLimits | None = None, read: Read = read_document
+) -> Importer:
     """An importer that reaches the tests' own servers."""
-    return Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS), limits)
+    return Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS), limits, read)
 
 
 def attempt(text: str, step: int) -> list[dict[str, str]]:

@@ -36,7 +36,7 @@ class Line:
         self.broken = False
         self._work = work
 
-    def put(self, thing: str, run: int = 1) -> None:
+    def put(self, thing: str, run: int = 1, lane: str | None = None) -> None:
         if self.broken:
             raise OSError("The queue is gone.")
         self.put_in.append((thing, run))

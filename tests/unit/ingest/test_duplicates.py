@@ -14,7 +14,7 @@ import pytest
 
 from keyprint import attempts
 from keyprint.attempts import LEAST_KEYSTROKES
-from services.ingest.duplicates import duplicates
+from services.ingest.duplicates import duplicates, names
 from services.ingest.parse import parse_document, to_batch
 from services.ingest.tables import Dataset
 
@@ -45,7 +45,7 @@ def marks(*documents: Iterable[Any], phrase: str = PHRASE) -> list[bool]:
         # As it comes from a file: of several pieces.
         parts.append(pa.Table.from_batches([batch.slice(0, 1), batch.slice(1)]))
         users += [user] * batch.num_rows
-    found: list[bool] = duplicates(iter(parts), np.array(users)).tolist()
+    found: list[bool] = duplicates([names(part) for part in parts], np.array(users)).tolist()
     return found
 
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from services.ingest import download, importer, part
+from services.ingest import importer, part
 from services.ingest.cache import Cache
 from services.ingest.catalogue import Catalogue, Link, now
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer, ImportLimits
 from services.ingest.messages import dataset_message
-from services.ingest.parse import Decoded, decode
+from services.ingest.reading import Reading, Rules, read_document
 from services.ingest.records import read_records
 from services.ingest.store import Store, parts_of
 from services.ingest.tables import Dataset
@@ -48,21 +48,22 @@ def test_a_chain_is_followed_to_its_end(web: tuple[Path, str], run: Callable[...
 
 
 def test_the_next_document_is_on_its_way_before_this_one_is_read(
-    web: tuple[Path, str], run: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+    web: tuple[Path, str], catalogue: Catalogue, store: Store
 ) -> None:
     folder, url = web
     document(folder, "ada", "bob.json", 10, 20)
     document(folder, "bob", None, 30)
 
-    def when_asked(content: bytes, most: int) -> Decoded:
+    def when_asked(content: bytes, rules: Rules) -> Reading:
         deadline = time.monotonic() + 10
         while "/bob.json" not in Web.asked and time.monotonic() < deadline:
             time.sleep(0.01)
         assert "/bob.json" in Web.asked
-        return decode(content, most)
+        return read_document(content, rules)
 
-    monkeypatch.setattr(download, "decode", when_asked)
-    assert run(url + "ada.json").state == "READY"
+    dataset = catalogue.open_import(url + "ada.json", url, "hi", 2)
+    importer_of(catalogue, store, read=when_asked).run(dataset.id)
+    assert catalogue.get(dataset.id).state == "READY"
     assert Web.asked == ["/ada.json", "/bob.json"]
 
 

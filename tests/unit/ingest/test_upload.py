@@ -15,6 +15,7 @@ import pytest
 from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError
 from services.ingest.catalogue import Catalogue
 from services.ingest.importer import Importer, ImportLimits
+from services.ingest.reading import Reading, Rules, read_document
 from services.ingest.store import Store
 from services.ingest.tables import IMPORTING, Dataset
 from services.ingest.upload import READ_AT_ONCE, Uploads
@@ -128,12 +129,10 @@ def test_the_same_attempts_sent_twice_are_copies(upload: Upload) -> None:
     assert (dataset.state, [row.duplicate_attempts for row in dataset.documents]) == ("READY", [0, 2])
 
 
-def test_few_documents_of_all_uploads_are_read_at_once(
-    catalogue: Catalogue, state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_documents_of_all_uploads_are_read_at_once(catalogue: Catalogue, state: Path) -> None:
     changed, reading, most = threading.Condition(), 0, 0
 
-    def read(*_: object) -> None:
+    def read(content: bytes, rules: Rules) -> Reading:
         nonlocal reading, most
         with changed:
             reading += 1
@@ -143,9 +142,9 @@ def test_few_documents_of_all_uploads_are_read_at_once(
             changed.wait_for(lambda: reading > READ_AT_ONCE, 0.2)
         with changed:
             reading -= 1
+        return read_document(content, rules)
 
-    monkeypatch.setattr("services.ingest.upload.parse_document", read)
-    uploads = Uploads(catalogue, Store(state), MOST, ImportLimits())
+    uploads = Uploads(catalogue, Store(state), MOST, ImportLimits(), read=read)
     with ThreadPoolExecutor(2 * READ_AT_ONCE) as callers:
         sent = [
             callers.submit(uploads.receive, [("a.json", document("ada", step))], "hi", 1, None)

@@ -1,0 +1,45 @@
+"""A process that reads documents: python -m services.ingest.reader
+
+Rules and documents come by a pipe to its service, its standard input, and what they say goes back by it.  It ends when
+the service closes its end, as it does when that dies.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+import pyarrow as pa
+
+from keyprint.errors import InvalidArgument
+from services.ingest.reading import Reading, read_document
+
+
+def main() -> None:
+    """Reads one document after the other until there are no more."""
+    # Who presses Ctrl-C means the service, which ends its readers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # It gives back what it took: the usual one keeps some for each thread.
+    pa.set_memory_pool(pa.system_memory_pool())
+    service = Connection(os.dup(0))
+    # A document's keystrokes are objects that live for a moment; the collector is to look through these alone, and not
+    # after every few hundred of them.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    # The service may end at any moment.
+    with suppress(EOFError, ConnectionError):
+        while True:
+            rules, content = service.recv(), service.recv_bytes()
+            try:
+                answer: Reading | InvalidArgument = read_document(content, rules)
+            except InvalidArgument as error:
+                answer = error
+            service.send(answer)
+
+
+if __name__ == "__main__":
+    main()
