@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from keyprint.channel import MESSAGE_BYTES
-from keyprint.errors import too_large
+from keyprint.errors import TooLarge, too_large
 from keyprint.pace import Pace, Patience
 
 LINGER_SECONDS = 2.0
 """How long who has its answer may send nothing before the connection is closed."""
+
+_FEW_VALUES = 200_000
+"""Values of JSON that are read in no time, however few bytes they have."""
+
+_VALUE_BYTES = 16
+"""A keystroke has 25 bytes at least for each of its commas.  Many values that are smaller are junk, and a body of them
+holds whoever reads it for seconds."""
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -70,6 +77,8 @@ class _Body:
         self._most = math.inf if streamed else limits.most_bytes
         self._declared = _length(scope)
         self._size = 0
+        self._commas = 0
+        self._values = not streamed
         self._whole = False
         self._early = False
 
@@ -87,6 +96,12 @@ class _Body:
         message = await self._in_time()
         if self._size > self._most:
             raise too_large("request", f"more than {self._most:,}", self._most)
+        if self._values and self._commas > max(_FEW_VALUES, self._size // _VALUE_BYTES):
+            raise TooLarge(
+                "MESSAGE_TOO_LARGE",
+                f"The request has {self._commas:,} commas in {self._size:,} bytes; typing has at most one in "
+                f"{_VALUE_BYTES} bytes.",
+            )
         return message
 
     async def _in_time(self) -> Message:
@@ -96,8 +111,9 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             raise self._patience.late() from None
-        size = len(message.get("body", b""))
+        size, commas = len(message.get("body", b"")), message.get("body", b"").count(b",")
         self._size += size
+        self._commas += commas
         self._whole = not message.get("more_body", False)
         self._patience.came(time.monotonic() - began, size)
         return message

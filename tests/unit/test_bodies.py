@@ -114,6 +114,24 @@ def test_a_body_that_turns_out_larger_is_refused_as_soon_as_it_is() -> None:
     assert (reader.read, client.answer[0]["after"]) == (90, 4)
 
 
+@pytest.mark.parametrize(
+    ("value", "path", "refused"), [(b"[]", "/", True), (b"1" * 15, "/", False), (b"[]", "/files", False)]
+)
+def test_many_values_in_few_bytes_are_refused_where_they_would_be_held(value: bytes, path: str, refused: bool) -> None:
+    body = b",".join([value] * 2**18)
+    messages = [
+        {"type": "http.request", "body": body[begin : begin + 2**16], "more_body": True}
+        for begin in range(0, len(body), 2**16)
+    ]
+    client, reader = Client([*messages, chunk(0, more=False)]), Reader()
+    ask(client, reader, CHUNKED, BodyLimits(), path)
+    assert isinstance(reader.error, TooLarge) == refused
+    if reader.error:
+        assert reader.error.message == (
+            "The request has 218,453 commas in 655,360 bytes; typing has at most one in 16 bytes."
+        )
+
+
 def test_what_is_streamed_may_have_any_size() -> None:
     client, reader = Client([chunk(60)] * 10 + [chunk(60, more=False)]), Reader()
     ask(client, reader, [(b"content-length", b"660")], path="/files")
