@@ -40,6 +40,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             settings.training_address,
             settings.inference_address,
             settings.gateway_timeout_seconds,
+            settings.gateway_uploads,
         )
         yield
         await app.state.services.close()

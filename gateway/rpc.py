@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway.uploads import Uploads
 from keyprint.channel import OPTIONS
 from keyprint.errors import from_rpc_error
 from keyprint.v1.inference_pb2_grpc import InferenceServiceStub
+from keyprint.v1.ingest_pb2 import Dataset, UploadDatasetRequest
 from keyprint.v1.ingest_pb2_grpc import IngestServiceStub
 from keyprint.v1.training_pb2_grpc import TrainingServiceStub
 
@@ -38,7 +40,7 @@ HEALTH_SECONDS = 2.0
 class Services:
     """The stubs of the three services. Make it inside the event loop that uses it."""
 
-    def __init__(self, ingest: str, training: str, inference: str, timeout: float) -> None:
+    def __init__(self, ingest: str, training: str, inference: str, timeout: float, uploads: int) -> None:
         """Opens lazily connecting channels.
 
         Args:
@@ -46,12 +48,16 @@ class Services:
             training: see ingest.
             inference: see ingest.
             timeout: seconds that a call which is not a stream may take.
+            uploads: how many may be sent at once.
         """
         self.timeout = timeout
         self._channels = {
             name: grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
             for name, address in (("ingest", ingest), ("training", training), ("inference", inference))
         }
+        self._beside = grpc.insecure_channel(ingest, options=CHANNEL_OPTIONS)
+        self._uploading = IngestServiceStub(self._beside)
+        self._uploads = Uploads(uploads)
         self.ingest = IngestServiceStub(self._channels["ingest"])
         self.training = TrainingServiceStub(self._channels["training"])
         self.inference = InferenceServiceStub(self._channels["inference"])
@@ -67,29 +73,9 @@ class Services:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
 
-    async def upload(
-        self, method: grpc.aio.StreamUnaryMultiCallable[Request, Answer], requests: AsyncGenerator[Request, None]
-    ) -> Answer:
-        """Sends `requests` until the service has enough; as slow as the client that uploads, so without a deadline.
-
-        Raises:
-            KeyprintError: what the service raised, or `requests` did.
-        """
-        call = method()
-        sending = asyncio.create_task(_send(call, requests))
-        ended = asyncio.create_task(call.code())
-        try:
-            # The service may end it while the client sends nothing, and its answer says why.
-            await asyncio.wait((sending, ended), return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
-            return await call
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
-        finally:
-            sending.cancel()
-            call.cancel()
-            await asyncio.gather(sending, ended, return_exceptions=True)
+    async def upload(self, requests: AsyncGenerator[UploadDatasetRequest, None]) -> Dataset:
+        """Sends an upload to ingest; as `Uploads.send` says."""
+        return await self._uploads.send(self._uploading.UploadDataset, requests)
 
     async def stream(
         self, method: grpc.aio.UnaryStreamMultiCallable[Request, Answer], request: Request
@@ -125,19 +111,9 @@ class Services:
 
     async def close(self) -> None:
         """Ends running calls and closes the channels."""
+        self._beside.close()
         for channel in self._channels.values():
             await channel.close()
-
-
-async def _send(call: grpc.aio.StreamUnaryCall[Request, Answer], requests: AsyncGenerator[Request, None]) -> None:
-    # What cannot be written is INTERNAL to grpc.aio; how the call has ended tells why.
-    with suppress(grpc.RpcError):
-        async with aclosing(requests):
-            async for request in requests:
-                if call.done():
-                    return
-                await call.write(request)
-        await call.done_writing()
 
 
 async def begun(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:

@@ -293,6 +293,7 @@ class GatewaySettings(Settings):
     gateway_body_mib: int = Field(
         16, ge=1, le=1024, description="Largest body of a request that uploads no files, in MiB."
     )
+    gateway_uploads: int = Field(32, ge=1, le=1000, description="Uploads of files that are received at once.")
     gateway_read_seconds: float = Field(
         30.0, gt=0, le=_DAY, description="Longest wait for the next bytes of a request, in seconds."
     )

@@ -114,7 +114,7 @@ async def upload_dataset(services: ServicesOf, request: Request) -> Response:
     """Make a dataset of files, which are sent on as they arrive; phrase, min_attempts and base_dataset come first."""
     body = _whole(request.stream())
     messages = _messages(parts(request.headers.get("content-type", ""), body, UPLOAD_FORM))
-    return _accepted(await services.upload(services.ingest.UploadDataset, messages))
+    return _accepted(await services.upload(messages))
 
 
 @router.post(
@@ -125,7 +125,7 @@ async def simulate_dataset(services: ServicesOf, body: SimulationRequest) -> Res
     phrase = body.phrase or DEFAULT_PHRASE
     typed = simulate.documents(body.users, body.attempts_each, phrase, body.seed)
     header = UploadFields(phrase=phrase, min_attempts=body.min_attempts, base_dataset="")
-    return _accepted(await services.upload(services.ingest.UploadDataset, _simulated(header, typed)))
+    return _accepted(await services.upload(_simulated(header, typed)))
 
 
 async def _simulated(

@@ -10,7 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from keyprint import checks
-from keyprint.errors import Cancelled, FailedPrecondition, InvalidArgument, KeyprintError, NotFound
+from keyprint.errors import Cancelled, FailedPrecondition, InvalidArgument, NotFound
 from services.ingest.catalogue import Catalogue
 from services.ingest.store import Store
 from services.ingest.tables import IMPORTING, READABLE, Dataset
@@ -83,13 +83,7 @@ class Datasets:
             Cancelled: it broke off.
         """
         with closing(self._uploads.in_time(sent, _size)) as parts:
-            try:
-                return self._received(parts)
-            except KeyprintError:
-                # To one who is still sending, grpc.aio tells INTERNAL in place of an early refusal.
-                for _ in parts:
-                    pass
-                raise
+            return self._received(parts)
 
     def _received(self, parts: Iterator[Part]) -> Dataset:
         header = next(parts, None)

@@ -64,8 +64,6 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         first = next(request_iterator)
         if first.header.base_dataset:
             sentence = f"There is no dataset {first.header.base_dataset!r}."
-            for _ in request_iterator:
-                pass
             raise errors.NotFound("DATASET_NOT_FOUND", sentence, "base_dataset")
         if first.header.phrase == "slow":
             raise errors.TooSlow("LIMIT_EXCEEDED", "The upload is too slow.", "files")

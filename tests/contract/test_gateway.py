@@ -233,7 +233,7 @@ def test_an_upload_may_have_thousands_of_files(house: House) -> None:
     assert len(received(house)) == 2500
 
 
-def test_an_upload_that_is_refused_early_is_heard_to_its_end_and_told_why(house: House) -> None:
+def test_an_upload_that_is_refused_early_is_told_why(house: House) -> None:
     files = [("files", ("a.json", b"x" * 2**24))]
     answer = house.http.post("/v1/datasets:upload", files=files, data={"base_dataset": "ds_none"})
     assert_problem(answer, 404, "DATASET_NOT_FOUND", "base_dataset")

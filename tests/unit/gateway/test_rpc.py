@@ -1,17 +1,14 @@
-"""Streams that have begun, and uploads that are refused."""
+"""Streams that have begun."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
-from typing import Any, cast
+from collections.abc import AsyncGenerator
+from typing import Any
 
-import grpc
 import pytest
-from grpc.aio import Metadata
 
 from gateway.rpc import Services, begun
-from keyprint.errors import NotFound, to_rpc_status
 from keyprint.rpc import Server
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 from tests.contract import gateway_fakes
@@ -52,44 +49,6 @@ def test_who_stops_early_ends_the_source() -> None:
     asyncio.run(read())
 
 
-class Refused:
-    """A call that a service has refused while it was written to, as grpc.aio tells it: INTERNAL first."""
-
-    def __call__(self) -> Refused:
-        return self
-
-    def done(self) -> bool:
-        return False
-
-    async def write(self, request: object) -> None:
-        raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, Metadata(), Metadata(), "Internal error from Core")
-
-    async def code(self) -> grpc.StatusCode:
-        return grpc.StatusCode.NOT_FOUND
-
-    def cancel(self) -> None:
-        pass
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
-        status = to_rpc_status(NotFound("DATASET_NOT_FOUND", "There is no such base.", "base_dataset"))
-        raise grpc.aio.AioRpcError(status.code, Metadata(), Metadata(*status.trailing_metadata), status.details)
-
-
-def test_an_upload_that_is_refused_early_is_told_what_the_service_said() -> None:
-    async def upload() -> None:
-        services = Services("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1", 1)
-        try:
-            await services.upload(cast(Any, Refused()), numbers(3, ended))
-        finally:
-            await services.close()
-
-    ended: list[str] = []
-    with pytest.raises(NotFound, match="no such base"):
-        asyncio.run(upload())
-    assert ended == ["ended"]
-
-
 class Replica(gateway_fakes.Ingest):
     """Answers with its own name."""
 
@@ -111,7 +70,7 @@ def test_calls_are_spread_over_the_replicas_behind_a_name() -> None:
     async def ask() -> None:
         # What a name with two addresses resolves to.
         both = "ipv4:" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
-        services = Services(both, "127.0.0.1:1", "127.0.0.1:1", 60.0)
+        services = Services(both, "127.0.0.1:1", "127.0.0.1:1", 60.0, 1)
         answered: set[str] = set()
         while answered != set(names):
             answer = await services.call(services.ingest.GetDataset, ingest_pb2.GetDatasetRequest(dataset="ds_1"))
