@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,6 +23,10 @@ class Files(SimpleHTTPRequestHandler):
         size, sent = os.fstat(source.fileno()).st_size, 0
         while sent < size:
             sent += os.sendfile(self.connection.fileno(), source.fileno(), sent, size - sent)
+
+    def list_directory(self, path: Any) -> None:
+        """Refuses to: there is no file to send."""
+        self.send_error(HTTPStatus.NOT_FOUND)
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
