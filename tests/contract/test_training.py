@@ -170,6 +170,14 @@ def test_every_model_is_compared_on_the_same_holdout(
     assert row.evaluation.macro_f1 == pytest.approx(own.macro_f1)
     assert not comparison.rows[0].HasField("p_value")
     assert training.CompareModels(asked) == comparison
+    assert not row.evaluation.users
+    assert not row.evaluation.HasField("confusion")
+    whole = training.EvaluateModel(
+        training_pb2.EvaluateModelRequest(model=seen[-1].model, dataset=dataset, holdout=0.2)
+    )
+    assert [user.user for user in whole.evaluation.users] == [user.user for user in own.users]
+    assert whole.evaluation.confusion == own.confusion
+    assert whole.evaluation.accuracy == row.evaluation.accuracy
 
 
 def test_a_comparison_on_what_a_model_has_seen_says_so(
@@ -338,6 +346,7 @@ def test_a_name_that_nobody_knows_is_not_found(training: training_pb2_grpc.Train
         (training.WatchTrainingJob, training_pb2.WatchTrainingJobRequest(job="job_0"), "JOB_NOT_FOUND"),
         (training.GetModel, training_pb2.GetModelRequest(model="nobody"), "MODEL_NOT_FOUND"),
         (training.DeleteModel, training_pb2.DeleteModelRequest(model="nobody"), "MODEL_NOT_FOUND"),
+        (training.EvaluateModel, training_pb2.EvaluateModelRequest(model="nobody", holdout=0.2), "MODEL_NOT_FOUND"),
         (training.DownloadModel, training_pb2.DownloadModelRequest(model="nobody"), "MODEL_NOT_FOUND"),
     ):
         assert refusal(call, message).reason == reason
