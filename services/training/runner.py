@@ -19,7 +19,7 @@ from services.training.pace import Pace
 from services.training.process import Process
 from services.training.store import Store
 from services.training.tables import Job
-from services.training.work import INTERNAL, Failure, Order, Outcome, Progress
+from services.training.work import Failure, Order, Outcome, Progress, failure_of
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +61,9 @@ class Runner:
             directory = self._directory / job_id
             try:
                 failure = self._work(job_id, directory)
-            except Exception:
+            except Exception as error:
                 log.exception("%s failed", job_id)
-                failure = INTERNAL
+                failure = failure_of(error)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
             if failure:

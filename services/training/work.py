@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from keyprint.errors import KeyprintError
+from keyprint.errors import KeyprintError, of_system
 from keyprint.holdout import Split
 from keyprint.package import Point
 
@@ -80,6 +80,12 @@ class Failure:
     def of(cls, error: KeyprintError) -> Failure:
         """The failure that an error makes of the job."""
         return cls(error.reason, error.message, error.field)
+
+
+def failure_of(error: Exception) -> Failure:
+    """What to tell of a job that an error ended, which only the log need know if it is our fault."""
+    known = error if isinstance(error, KeyprintError) else of_system(error)
+    return Failure.of(known) if known else INTERNAL
 
 
 INTERNAL = Failure("INTERNAL", "Training failed inside Keyprint; the training service's log says how.", "")

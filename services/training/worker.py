@@ -20,7 +20,7 @@ from keyprint.v1 import ingest_pb2_grpc
 from services.training.dataset import Trainable
 from services.training.ingest import Ingest
 from services.training.trainer import train
-from services.training.work import INTERNAL, OUT_OF_MEMORY, Failure, Order, Outcome, Progress, Said, to_line
+from services.training.work import OUT_OF_MEMORY, Failure, Order, Outcome, Progress, Said, failure_of, to_line
 
 _AGAIN_SECONDS = 1.0
 
@@ -52,10 +52,10 @@ def work(order: Order, tell: Callable[[Progress], None]) -> Outcome | Failure:
     try:
         return train(order, _read(order, tell), tell)
     except KeyprintError as error:
-        return Failure.of(error)
+        return failure_of(error)
     except Exception as error:
         traceback.print_exc()
-        return OUT_OF_MEMORY if _wants_memory(error) else INTERNAL
+        return OUT_OF_MEMORY if _wants_memory(error) else failure_of(error)
 
 
 def _read(order: Order, tell: Callable[[Progress], None]) -> Trainable:

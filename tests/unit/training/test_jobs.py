@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from keyprint.errors import AlreadyExists, NotFound
 from keyprint.package import Point
@@ -169,6 +171,27 @@ def test_a_job_that_succeeds_twice_has_one_model(jobs: Jobs, tables: Sessions) -
     assert jobs.succeed(job.id, model_row())
     assert jobs.succeed(job.id, model_row())
     assert [one.reference for one in Models(tables).all()] == ["ada@1"]
+
+
+def test_a_model_whose_row_is_refused_once_is_there_whole_when_it_is_written_again(
+    jobs: Jobs, tables: Sessions
+) -> None:
+    """The same row, as when the database went away in the middle."""
+    job = jobs.open(ASKED, "", False)
+    jobs.begin(job.id)
+    row = model_row()
+    left = [OperationalError("insert", {}, Exception("server closed the connection"))]
+
+    def refuse(connection: object, cursor: object, statement: str, *_: object) -> None:
+        if left and statement.startswith("INSERT INTO model_details"):
+            raise left.pop()
+
+    event.listen(tables.kw["bind"], "before_cursor_execute", refuse)
+    with pytest.raises(OperationalError):
+        jobs.succeed(job.id, row)
+    assert jobs.get(job.id).state == RUNNING
+    assert jobs.succeed(job.id, row)
+    assert Models(tables).get("ada").details.users == ("user 0", "user 1")
 
 
 def test_what_remains_is_told_while_a_job_runs_and_counts_down(jobs: Jobs) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,24 @@ def test_a_job_waits_no_longer_than_it_is_told(monkeypatch: pytest.MonkeyPatch, 
     outcome = worker.work(order(tmp_path, 0), lambda said: None)
     assert isinstance(outcome, Failure)
     assert outcome.reason == "TOO_MANY_STREAMS"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a/path/of/ours"), "DISK_FULL"),
+        (MemoryError(), "OUT_OF_MEMORY"),
+        (OSError(errno.EIO, os.strerror(errno.EIO), "/a/path/of/ours"), "INTERNAL"),
+    ],
+)
+def test_a_job_that_the_machine_ends_says_what_was_wrong(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, reason: str
+) -> None:
+    def read(self: Ingest, dataset: str) -> Trainable:
+        raise error
+
+    monkeypatch.setattr(Ingest, "read", read)
+    outcome = worker.work(order(tmp_path, 0), lambda said: None)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason == reason
+    assert "ours" not in outcome.message
