@@ -112,7 +112,7 @@ class Document:
     keystrokes: Keystrokes
 
 
-def parse_document(content: bytes, most: int = MOST_ATTEMPTS) -> Document:
+def parse_document(content: bytes | memoryview, most: int = MOST_ATTEMPTS) -> Document:
     """Reads one document of at most so many attempts.
 
     Raises:
@@ -121,7 +121,7 @@ def parse_document(content: bytes, most: int = MOST_ATTEMPTS) -> Document:
     return to_document(decode(content, most))
 
 
-def decode(content: bytes, most: int) -> Decoded:
+def decode(content: bytes | memoryview, most: int) -> Decoded:
     """Reads JSON of at most so many attempts; one that cannot be read is malformed and leaves the others alone.
 
     Raises:
@@ -131,7 +131,7 @@ def decode(content: bytes, most: int) -> Decoded:
     try:
         typed = _DECODER.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _leniently(content, most)
+        return _leniently(bytes(content), most)
     if isinstance(typed.user_data, list) and isinstance(typed.user_label, str) and typed.attempts is msgspec.UNSET:
         return Decoded(_label(typed.user_label), typed.next, typed.user_data, _none(typed.user_data, most))
     if isinstance(typed.attempts, list) and typed.user_data is typed.user_label is msgspec.UNSET:
@@ -139,7 +139,7 @@ def decode(content: bytes, most: int) -> Decoded:
     raise _no_document("an object with user_label and user_data, or with attempts")
 
 
-def _check_values(content: bytes) -> None:
+def _check_values(content: bytes | memoryview) -> None:
     if len(content) <= _FEW_VALUES:
         return
     commas = np.count_nonzero(np.frombuffer(content, np.uint8) == ord(","))

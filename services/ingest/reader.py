@@ -1,7 +1,7 @@
-"""A process that reads documents: python -m services.ingest.reader
+"""A process that reads documents: python -m services.ingest.reader SHELF
 
-Rules and documents come by a pipe to its service, its standard input, and what they say goes back by it.  It ends when
-the service closes its end, as it does when that dies.
+Rules come by a pipe to its service, its standard input, and what documents say goes back by it.  The documents lie on a
+shelf, by its descriptor.  It ends when the service closes its end of the pipe, as it does when that dies.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 from keyprint.errors import InvalidArgument
 from services.ingest.reading import Reading, read_document
+from services.ingest.shelf import Shelf
 
 
 def main() -> None:
@@ -24,7 +26,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # It gives back what it took: the usual one keeps some for each thread.
     pa.set_memory_pool(pa.system_memory_pool())
-    service = Connection(os.dup(0))
+    service, shelf = Connection(os.dup(0)), Shelf(int(sys.argv[1]))
     # A document's keystrokes are objects that live for a moment; the collector is to look through these alone, and not
     # after every few hundred of them.
     gc.collect()
@@ -33,9 +35,9 @@ def main() -> None:
     # The service may end at any moment.
     with suppress(EOFError, ConnectionError):
         while True:
-            rules, content = service.recv(), service.recv_bytes()
+            rules, size = service.recv()
             try:
-                answer: Reading | InvalidArgument = read_document(content, rules)
+                answer: Reading | InvalidArgument = read_document(shelf.read(size), rules)
             except InvalidArgument as error:
                 answer = error
             service.send(answer)

@@ -10,6 +10,7 @@ from multiprocessing import Pipe
 
 from keyprint.errors import InvalidArgument, Unavailable
 from services.ingest.reading import Reading, Rules
+from services.ingest.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -68,20 +69,24 @@ class _Reader:
 
     def __init__(self) -> None:
         self._line, theirs = Pipe()
+        self._shelf = Shelf()
         with theirs:
             # Spawned and not forked, which gRPC does not survive.
-            self._process = subprocess.Popen(_COMMAND, stdin=theirs.fileno())  # noqa: S603 - our own module
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [*_COMMAND, str(self._shelf.descriptor)], stdin=theirs.fileno(), pass_fds=[self._shelf.descriptor]
+            )
 
     def ask(self, content: bytes, rules: Rules) -> Reading | InvalidArgument:
         """What it says of a document; EOFError or OSError if it ends instead."""
-        self._line.send(rules)
-        self._line.send_bytes(content)
+        self._shelf.write(content)
+        self._line.send((rules, len(content)))
         answer: Reading | InvalidArgument = self._line.recv()
         return answer
 
     def wait(self) -> int:
         """Waits for its end; gives the status that it ends with."""
         self._line.close()
+        self._shelf.close()
         return self._process.wait()
 
     def end(self) -> None:

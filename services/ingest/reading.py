@@ -62,7 +62,7 @@ class Read(Protocol):
         """Reads one."""
 
 
-def read_document(content: bytes, rules: Rules) -> Reading:
+def read_document(content: bytes | memoryview, rules: Rules) -> Reading:
     """Reads a document.
 
     Raises:
