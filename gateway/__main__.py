@@ -9,6 +9,7 @@ import uvicorn
 
 from gateway.app import create_app
 from gateway.protocol import timely
+from keyprint import logs
 from keyprint.addresses import Address, setting_of
 from keyprint.settings import GatewaySettings, read, run
 
@@ -18,7 +19,7 @@ log = logging.getLogger("gateway")
 def main() -> None:
     """Serves until SIGTERM or SIGINT."""
     settings = read(GatewaySettings)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(settings.log_level)
     address = Address.parse(settings.gateway_listen, setting_of("gateway"))
     config = uvicorn.Config(
         create_app(settings),

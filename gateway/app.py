@@ -14,8 +14,10 @@ from gateway import pages, problems
 from gateway.api import datasets, health, models, predictions, training
 from gateway.api.parts import PROBLEM
 from gateway.guard import Guard, allowed_hosts
+from gateway.requests import Requests
 from gateway.rpc import Services
 from gateway.schemas import schemas
+from gateway.tags import Tags
 from keyprint.bodies import Bodies, BodyLimits
 from keyprint.problems import Problem
 from keyprint.settings import GatewaySettings
@@ -25,6 +27,10 @@ Tells people apart by how they type: import typing data, look at it, train model
 
 Every error is a problem document (RFC 9457) whose `reason` is stable and whose `field` names what to mend.
 A model is called `name` (its newest version), `name@version` or `name@alias`.
+
+Every answer has an `X-Request-Id`, the one that was sent or one that was made, which stands in the log of every
+service that the request reached. `X-Request-Timeout` says for how many seconds the client waits: nothing works on for
+longer. What is got as JSON has an `ETag`; `If-None-Match` gets 304 where nothing has changed.
 """
 
 API = (datasets, training, models, predictions, health)
@@ -61,9 +67,11 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's way to extend its document
     pages.install(app)
     problems.install(app, pages.missing)
+    app.add_middleware(Tags)
     app.add_middleware(Guard, hosts=allowed_hosts(settings.gateway_listen, settings.gateway_hosts))
     # Around the guard, whose refusals come before a body's end too.
     app.add_middleware(Bodies, limits=body_limits(settings), streamed=(datasets.UPLOAD_PATH,))
+    app.add_middleware(Requests)
     return app
 
 

@@ -11,7 +11,9 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway import deadline
 from gateway.uploads import Uploads
+from keyprint import requestid
 from keyprint.channel import OPTIONS
 from keyprint.errors import from_rpc_error
 from keyprint.v1.inference_pb2_grpc import InferenceServiceStub
@@ -69,7 +71,7 @@ class Services:
             KeyprintError: what the service raised.
         """
         try:
-            return await method(request, timeout=self.timeout)
+            return await method(request, timeout=deadline.left(self.timeout), metadata=requestid.metadata())
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
 
@@ -85,7 +87,7 @@ class Services:
         Raises:
             KeyprintError: what the service raised.
         """
-        call = method(request)
+        call = method(request, timeout=deadline.left(), metadata=requestid.metadata())
         try:
             async for message in call:
                 yield message

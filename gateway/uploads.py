@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from keyprint import requestid
 from keyprint.errors import ResourceExhausted, from_rpc_error
 
 Request = TypeVar("Request", bound=Message)
@@ -60,7 +61,7 @@ class _Upload(Generic[Request]):
 
     async def answer(self, method: grpc.StreamUnaryMultiCallable[Request, Answer]) -> Answer:
         """What the service says once it has all, or enough."""
-        call = method.future(self._taken())
+        call = method.future(self._taken(), metadata=requestid.metadata())
         ended = asyncio.Event()
 
         def end(_: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import grpc
 
+from keyprint import requestid
+
 MESSAGE_BYTES = 16 * 2**20
 """Largest message that a server accepts or a client receives."""
 
@@ -14,5 +16,5 @@ OPTIONS = [
 
 
 def channel(address: str) -> grpc.Channel:
-    """A channel to the service at `address` ("host:port")."""
-    return grpc.insecure_channel(address, options=OPTIONS)
+    """A channel to the service at `address` ("host:port"), whose calls carry the request's id."""
+    return grpc.intercept_channel(grpc.insecure_channel(address, options=OPTIONS), requestid.Carrier())

@@ -15,7 +15,7 @@ from google.protobuf.descriptor import FileDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from keyprint import errors
+from keyprint import errors, requestid
 from keyprint.admission import Admission, stopping
 from keyprint.channel import OPTIONS
 from keyprint.load import Count, Load
@@ -104,6 +104,7 @@ def _guard_unary(method: str, behaviour: Behaviour, guard: ErrorInterceptor) -> 
     def call(request: Any, context: grpc.ServicerContext) -> Any:
         began = time.perf_counter()
         _count(context, guard.unsent)
+        requestid.take(context.invocation_metadata())
         try:
             answer = behaviour(request, context)
         except Exception as error:
@@ -117,6 +118,7 @@ def _guard_unary(method: str, behaviour: Behaviour, guard: ErrorInterceptor) -> 
 def _guard_stream(method: str, behaviour: Behaviour, guard: ErrorInterceptor) -> Behaviour:
     def call(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         _count(context, guard.unsent)
+        requestid.take(context.invocation_metadata())
         try:
             yield from behaviour(request, context)
         except Exception as error:

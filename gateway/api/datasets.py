@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from gateway.api.parts import (
     EVENTS,
     FirstN,
+    LastEventId,
     PageSize,
     PageToken,
     ServicesOf,
@@ -232,10 +233,10 @@ async def cancel_dataset(services: ServicesOf, dataset: str) -> Response:
 
 
 @router.get("/v1/datasets/{dataset}/events", response_class=EventSourceResponse, responses=EVENTS)
-async def watch_dataset(services: ServicesOf, dataset: str) -> Response:
+async def watch_dataset(services: ServicesOf, dataset: str, last_event_id: LastEventId = "") -> Response:
     """Follow an import: events called `dataset`."""
     request = ingest_pb2.WatchDatasetRequest(dataset=dataset)
-    return await event_stream("dataset", services.stream(services.ingest.WatchDataset, request))
+    return await event_stream("dataset", services.stream(services.ingest.WatchDataset, request), last_event_id)
 
 
 @router.get(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from hashlib import blake2b
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from google.protobuf.message import Message
 from pydantic import BeforeValidator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from gateway.rpc import Services, begun
+from gateway.rpc import Services
 from keyprint.errors import KeyprintError
 from keyprint.forms import UInt32
 from keyprint.jsonform import to_dict
@@ -89,26 +90,50 @@ EVENTS: Responses = {
     200: {
         "description": "Server-sent events, each with the whole resource as its data, until its state is a final one.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
-    }
+    },
+    204: {"description": "The client has the last event already; a browser asks no more."},
 }
 
+LastEventId = Annotated[
+    str,
+    Header(alias="Last-Event-ID", max_length=128, description="Of the last event that came, from who comes back."),
+]
 
-async def event_stream(name: str, messages: AsyncGenerator[AnyMessage, None]) -> EventSourceResponse:
+RECONNECT_MS = 2000
+"""When a browser whose stream broke off comes back."""
+
+_RUNNING = ("IMPORTING", "PENDING", "RUNNING", "CANCELLING")
+
+
+async def event_stream(name: str, messages: AsyncGenerator[AnyMessage, None], last: str) -> Response:
     """Server-sent events called `name`, one per message; a late error is an event called "problem".
 
-    A client that comes back after a broken connection needs no history: the first event is how things stand.
+    A client that comes back after a broken connection needs no history: the first event is how things stand, unless
+    that is the one it has had last, and what has ended as it knows is answered without a stream.
 
     Raises:
         KeyprintError: the stream failed before its first message.
     """
-    messages = await begun(messages)
+    first = await anext(messages, None)
+    known = first is not None and _event(name, first).id == last
+    if first is not None and known and to_dict(first)["state"] not in _RUNNING:
+        await messages.aclose()
+        return Response(status_code=204)
 
     async def events() -> AsyncGenerator[ServerSentEvent, None]:
         async with aclosing(messages):
             try:
+                if first is not None and not known:
+                    yield _event(name, first)
                 async for message in messages:
-                    yield ServerSentEvent(event=name, data=json.dumps(to_dict(message)))
+                    yield _event(name, message)
             except KeyprintError as error:
                 yield ServerSentEvent(event="problem", data=json.dumps(document_of(error)))
 
     return EventSourceResponse(events(), ping=PING_SECONDS)
+
+
+def _event(name: str, message: Message) -> ServerSentEvent:
+    data = json.dumps(to_dict(message))
+    name_of_content = blake2b(data.encode(), digest_size=12).hexdigest()
+    return ServerSentEvent(event=name, data=data, id=name_of_content, retry=RECONNECT_MS)

@@ -11,6 +11,7 @@ from sse_starlette import EventSourceResponse
 from gateway.api.parts import (
     EVENTS,
     IdempotencyKey,
+    LastEventId,
     PageSize,
     PageToken,
     ServicesOf,
@@ -112,10 +113,10 @@ async def get_training_job(services: ServicesOf, job: str) -> Response:
 
 
 @router.get("/v1/training-jobs/{job}/events", response_class=EventSourceResponse, responses=EVENTS)
-async def watch_training_job(services: ServicesOf, job: str) -> Response:
+async def watch_training_job(services: ServicesOf, job: str, last_event_id: LastEventId = "") -> Response:
     """Follow a training job: events called `job`."""
     request = training_pb2.WatchTrainingJobRequest(job=job)
-    return await event_stream("job", services.stream(services.training.WatchTrainingJob, request))
+    return await event_stream("job", services.stream(services.training.WatchTrainingJob, request), last_event_id)
 
 
 @router.post("/v1/training-jobs/{job}:cancel", responses=answers(training_pb2.TrainingJob, "As it stands."))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 
 from inference import open_inference_grpc_pb2, open_inference_grpc_pb2_grpc
+from keyprint import logs
 from keyprint.channel import channel
 from keyprint.rpc import Server
 from keyprint.settings import InferenceSettings, read, run
@@ -23,7 +23,7 @@ SWEEP_SECONDS = 2.0
 def main() -> None:
     """Builds everything once and serves until SIGTERM or SIGINT."""
     settings = read(InferenceSettings)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(settings.log_level)
     home = settings.directory("inference")
     server = Server(
         settings.inference_listen,

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import bentoml
 
 from inference import open_inference_grpc_pb2, open_inference_grpc_pb2_grpc
-from keyprint import package
+from keyprint import logs, package
 from keyprint.addresses import Address, setting_of
 from keyprint.bento import ALIAS
 from keyprint.channel import channel
@@ -36,7 +35,7 @@ class Keyprint:
     def __init__(self) -> None:
         """Loads the model, warm, before BentoML lets the first request in."""
         self._settings = read(InferenceSettings)
-        logging.basicConfig(level=self._settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        logs.configure(self._settings.log_level)
         self._models = OneModel(_engine())
         self._ingest = channel(self._settings.ingest_address)
         self._servicer = InferenceServicer(

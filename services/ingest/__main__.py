@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from keyprint import logs
 from keyprint.database import await_database, of_database, workflows_url
 from keyprint.onlyone import only_one
 from keyprint.rpc import Server
@@ -26,7 +27,7 @@ from services.ingest.urls import lane
 def main() -> None:
     """Builds everything once and serves until SIGTERM or SIGINT."""
     settings = read(IngestSettings)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(settings.log_level)
     # It tells of each retry with the whole URL, and a URL may hold credentials.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     home = settings.directory("ingest")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+from keyprint import logs
 from keyprint.channel import channel
 from keyprint.database import await_database, of_database, workflows_url
 from keyprint.onlyone import only_one
@@ -21,7 +21,7 @@ from keyprint.workflows import WorkQueue
 def main() -> None:
     """Builds everything once and serves until SIGTERM or SIGINT."""
     settings = read(TrainingSettings)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(settings.log_level)
     home = settings.directory("training")
     with only_one(home, "training service"):
         _serve(settings, home)

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 
+from keyprint import logs
 from keyprint.channel import channel
 from keyprint.errors import KeyprintError, ResourceExhausted, Unavailable
 from keyprint.v1 import ingest_pb2_grpc
@@ -27,7 +28,7 @@ _AGAIN_SECONDS = 1.0
 
 def main() -> None:
     """Works one order off."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(logging.INFO)
     # Libraries print what they like; the service reads nothing but our own lines.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
