@@ -26,7 +26,7 @@ def service() -> Iterator[str]:
     def streamed(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
         yield told(request, context)
 
-    handlers = {
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "one": grpc.unary_unary_rpc_method_handler(told),
         "stream": grpc.unary_stream_rpc_method_handler(streamed),
         "upload": grpc.stream_unary_rpc_method_handler(told),
