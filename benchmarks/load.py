@@ -45,11 +45,13 @@ def framed(message: bytes) -> bytes:
 
 
 @contextmanager
-def served(command: Sequence[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+def served(
+    command: Sequence[str], port: int, environment: Mapping[str, str] | None = None, core: str = SERVER_CORE
+) -> Iterator[int]:
     """A server on one core, once something listens on `port`; gives its process id, and ends it."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            ["taskset", "-c", SERVER_CORE, *command],  # noqa: S607 - wherever it is
+            ["taskset", "-c", core, *command],  # noqa: S607 - wherever it is
             env=os.environ | (environment or {}),
             stdout=said,
             stderr=subprocess.STDOUT,
@@ -73,24 +75,36 @@ def served(command: Sequence[str], port: int, environment: Mapping[str, str] | N
                 process.kill()
 
 
-def load(url: str, body: bytes, headers: Sequence[str], pid: int, calls: int, http1: bool = False) -> Rate:
-    """`calls` calls of 64 callers, each on a connection of its own, after some that warm the server up."""
-    _h2load(url, body, headers, WARM, http1)
-    before = _processor_seconds(pid)
-    took, times = _h2load(url, body, headers, calls, http1)
-    spent = _processor_seconds(pid) - before
+def load(
+    url: str,
+    body: bytes,
+    headers: Sequence[str],
+    pid: int,
+    calls: int,
+    http1: bool = False,
+    callers: int = CALLERS,
+    behind: int | None = None,
+) -> Rate:
+    """`calls` calls of so many callers, each on a connection of its own, after some that warm the server up.
+
+    `behind` is another process that works for each call.
+    """
+    _h2load(url, body, headers, WARM, http1, callers)
+    before = _processor_seconds(pid, behind)
+    took, times = _h2load(url, body, headers, calls, http1, callers)
+    spent = _processor_seconds(pid, behind) - before
     p50, p99 = np.percentile(times, [50, 99]) / 1e3
     return Rate(calls / took, float(p50), float(p99), spent / calls * 1e6)
 
 
 def _h2load(
-    url: str, body: bytes, headers: Sequence[str], calls: int, http1: bool
+    url: str, body: bytes, headers: Sequence[str], calls: int, http1: bool, callers: int
 ) -> tuple[float, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     """Seconds in all, and microseconds of each call."""
     with tempfile.TemporaryDirectory() as folder:
         data, log = Path(folder) / "body", Path(folder) / "log"
         data.write_bytes(body)
-        command = ["taskset", "-c", LOAD_CORE, "h2load", "-n", str(calls), "-c", str(CALLERS), "-t", "1"]
+        command = ["taskset", "-c", LOAD_CORE, "h2load", "-n", str(calls), "-c", str(callers), "-t", "1"]
         command += [f"--data={data}", f"--log-file={log}", *(["--h1"] if http1 else [])]
         for header in headers:
             command += ["-H", header]
@@ -103,8 +117,8 @@ def _h2load(
         return float(took[1]) * (1e-3 if took[2] == "ms" else 1.0), lines
 
 
-def _processor_seconds(pid: int) -> float:
-    """Of a process and those that it started."""
+def _processor_seconds(*pids: int | None) -> float:
+    """Of processes and those that they started."""
     found = 0.0
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -112,6 +126,6 @@ def _processor_seconds(pid: int) -> float:
         except OSError:
             continue
         own, parent = int(path.parent.name), int(fields[1])
-        if pid in (own, parent):
+        if own in pids or parent in pids:
             found += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return found

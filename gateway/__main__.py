@@ -29,6 +29,8 @@ def main() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Nothing here asks who the client is, or by which scheme it came.
+        proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
     )
     # uvicorn stops gracefully on a signal and then raises it once more for whoever handled it before;

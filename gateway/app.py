@@ -33,7 +33,8 @@ service that the request reached. `X-Request-Timeout` says for how many seconds 
 longer. What is got as JSON has an `ETag`; `If-None-Match` gets 304 where nothing has changed.
 """
 
-API = (datasets, training, models, predictions, health)
+# In this order paths are looked for: what is called most comes first.
+API = (predictions, datasets, training, models, health)
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:

@@ -15,6 +15,7 @@ Python takes more, and another amount in each of its versions: weeks, days alone
 """
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UTC_EPOCH = _EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -28,11 +29,14 @@ def microseconds(text: str) -> int | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        # A zone may carry it out of the years that there are.
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if moment.tzinfo:
+            # A zone may carry it out of the years that there are.
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
         return None
-    return (moment - _EPOCH) // _MICROSECOND
+    since = moment - _UTC_EPOCH
+    # A division of timedeltas takes half as long as all of the rest.
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def moment_at(count: int) -> datetime:

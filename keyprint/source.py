@@ -20,25 +20,23 @@ def attempt_from_source(keystrokes: Sequence[Mapping[str, Any]]) -> attempts_pb2
     Raises:
         InvalidArgument: a keystroke is something else; the sentence says which, counting from 0.
     """
-    attempt = attempts_pb2.Attempt()
+    characters, pressed, released = [], [], []
     for position, keystroke in enumerate(keystrokes):
-        if not isinstance(keystroke, Mapping):
+        if not isinstance(keystroke, dict):
             raise _wrong(position, "must be an object with typed_at and character")
         character = keystroke.get("character")
         if not isinstance(character, str) or not character or not _encodable(character):
             raise _wrong(position, 'needs a character: one key, or "[backspace]"')
-        attempt.character.append(character)
-        attempt.pressed_at.append(_microseconds(keystroke.get("typed_at"), position, "typed_at"))
-        released = keystroke.get("released_at")
-        attempt.released_at.append(
-            _UNKNOWN_TIME if released is None else _microseconds(released, position, "released_at")
-        )
-    return attempt
+        characters.append(character)
+        pressed.append(_microseconds(keystroke.get("typed_at"), position, "typed_at"))
+        until = keystroke.get("released_at")
+        released.append(_UNKNOWN_TIME if until is None else _microseconds(until, position, "released_at"))
+    return attempts_pb2.Attempt(character=characters, pressed_at=pressed, released_at=released)
 
 
 def _encodable(text: str) -> bool:
     """Half of a surrogate pair is a string in Python and cannot be one in a message."""
-    return not any("\ud800" <= one <= "\udfff" for one in text)
+    return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _microseconds(value: object, position: int, name: str) -> int:

@@ -24,8 +24,8 @@ from keyprint.v1 import attempts_pb2
 PING_SECONDS = 15
 
 
-def services_of(request: Request) -> Services:
-    """The services that `create_app` connected."""
+async def services_of(request: Request) -> Services:
+    """The services that `create_app` connected; a coroutine, for FastAPI sends functions to a thread of their own."""
     services: Services = request.app.state.services
     return services
 

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pyarrow import RecordBatch
 
 from gateway.api.parts import FirstN, Responses, ServicesOf, answer, answers
+from gateway.api.quick import QuickRoute
 from gateway.export import csv_pieces, parquet_pieces
 from gateway.rpc import Services, begun
 from keyprint.arrow import from_ipc
@@ -18,6 +19,7 @@ from keyprint.forms import FLAGS, Far, IdentifyBody, VerifyBody, results
 from keyprint.v1 import inference_pb2
 
 router = APIRouter(tags=["predictions"])
+quick = APIRouter(route_class=QuickRoute)
 
 MESSAGES = (inference_pb2.IdentifyResponse, inference_pb2.VerifyResponse)
 
@@ -67,7 +69,7 @@ _IDENTIFIED: Responses = {
 }
 
 
-@router.post("/v1/models/{name}:identify", responses=_IDENTIFIED)
+@quick.post("/v1/models/{name}:identify", responses=_IDENTIFIED)
 async def identify(services: ServicesOf, name: str, body: IdentifyBody) -> Response:
     """Say who typed an attempt, or each of many. An attempt that is not valid is an answer, not an error."""
     request = body.request(name)
@@ -76,10 +78,13 @@ async def identify(services: ServicesOf, name: str, body: IdentifyBody) -> Respo
     return answer(await services.call(services.inference.Identify, request))
 
 
-@router.post("/v1/models/{name}:verify", responses=answers(inference_pb2.VerifyResponse, "Whether the claim holds."))
+@quick.post("/v1/models/{name}:verify", responses=answers(inference_pb2.VerifyResponse, "Whether the claim holds."))
 async def verify(services: ServicesOf, name: str, body: VerifyBody) -> Response:
     """Decide whether an attempt was typed by the user they claim to be."""
     return answer(await services.call(services.inference.Verify, body.request(name)))
+
+
+router.include_router(quick)
 
 
 @router.get("/v1/models/{name}/predictions")
