@@ -104,7 +104,7 @@ def _pages(call: Callable[[Asked], Page], request: Asked) -> Iterator[Page]:
 
 
 def _pieces(
-    header: ingest_pb2.UploadDatasetRequest.Header, documents: Iterable[tuple[str, bytes]]
+    header: ingest_pb2.UploadDatasetRequest.Header, documents: Iterable[tuple[str, bytes]], broken_at: str = ""
 ) -> Iterator[ingest_pb2.UploadDatasetRequest]:
     yield ingest_pb2.UploadDatasetRequest(header=header)
     before = ""
@@ -114,6 +114,8 @@ def _pieces(
         for begin in range(0, max(len(content), 1), _PIECE_BYTES):
             piece = ingest_pb2.UploadDatasetRequest.Piece(name=name, content=content[begin : begin + _PIECE_BYTES])
             yield ingest_pb2.UploadDatasetRequest(piece=piece)
+    if broken_at:
+        yield ingest_pb2.UploadDatasetRequest(broken_at=ingest_pb2.UploadDatasetRequest.Break(name=broken_at))
     yield ingest_pb2.UploadDatasetRequest(end=empty_pb2.Empty())
 
 
@@ -155,12 +157,16 @@ class IngestClient:
         phrase: str = "",
         min_attempts: int = 0,
         base_dataset: str = "",
+        broken_at: str = "",
     ) -> ingest_pb2.Dataset:
-        """Makes a dataset of documents, each its name and content, in order, after those of `base_dataset`."""
+        """Makes a dataset of documents, each its name and content, in order, after those of `base_dataset`.
+
+        It ends INCOMPLETE where their chain goes on with `broken_at`, which is not there, or is one of them again.
+        """
         header = _request(
             ingest_pb2.UploadDatasetRequest.Header, phrase=phrase, min_attempts=min_attempts, base_dataset=base_dataset
         )
-        with _sending(_pieces(header, documents)) as messages:
+        with _sending(_pieces(header, documents, broken_at)) as messages:
             return self._stub.UploadDataset(messages)
 
     def get_dataset(self, dataset: str) -> ingest_pb2.Dataset:

@@ -33,6 +33,8 @@ _FIRST_USERS = 20
 
 _ALONE = "Mend that, or leave out what files chain by --alone."
 
+_BROKEN = "The dataset ends before it, as INCOMPLETE; mend that and send the files again for all of them."
+
 _NAME_LENGTH = 200
 """Characters shown of a name that a document gives."""
 
@@ -79,6 +81,8 @@ def _begin(
                 "SOURCES_INVALID", "A URL is imported alone, without --base; give one URL, or files only.", "sources"
             )
         return client.create_dataset(sources[0], phrase, min_attempts, refresh)
+    if not all(sources):
+        raise InvalidArgument("SOURCES_INVALID", "A source is empty; give a URL, or the path of a file.", "sources")
     files = [Path(source) for source in sources]
     for path in files:
         if not _is_file(path) or not os.access(path, os.R_OK):
@@ -89,7 +93,9 @@ def _begin(
             "--refresh asks a URL again whether it has changed, and files are read anew each time; leave it out.",
             "refresh",
         )
-    return client.upload_dataset(_contents(files, alone), phrase, min_attempts, base)
+    # Before anything is sent.
+    paths, broken_at = (files, "") if alone else _chained(files)
+    return client.upload_dataset(_contents(paths), phrase, min_attempts, base, broken_at)
 
 
 def _is_file(path: Path) -> bool:
@@ -105,20 +111,24 @@ def _shown(path: Path) -> str:
     return str(path).encode(errors="replace").decode()
 
 
-def _contents(files: list[Path], alone: bool) -> Iterator[tuple[str, bytes]]:
-    """Each file's name and content, followed by the files that it chains unless `alone`; none is read twice.
+def _contents(paths: list[Path]) -> Iterator[tuple[str, bytes]]:
+    """Each file's name and content, once.
 
     Raises:
-        NotFound: a file cannot be read, or one that is chained is not there.
-        InvalidArgument: a file chains what is no file in its folder, or a chain comes back to where it was.
+        NotFound: a file cannot be read.
     """
-    # Before anything is sent.
-    paths = files if alone else _chained(files)
     return ((_shown(path), _content(path)) for path in {path.resolve(): path for path in paths}.values())
 
 
-def _chained(files: list[Path]) -> list[Path]:
-    """The files in order, each followed by those that it chains."""
+def _chained(files: list[Path]) -> tuple[list[Path], str]:
+    """The files in order, each followed by those that it chains, up to where a chain breaks off; and what that is at.
+
+    That is a file that is not there, or one that its chain comes back to; empty if there is none.
+
+    Raises:
+        NotFound: a file cannot be read.
+        InvalidArgument: a file chains what can be no file in its folder.
+    """
     known: dict[Path, Path] = {}
     for first in files:
         path: Path | None = first
@@ -126,15 +136,17 @@ def _chained(files: list[Path]) -> list[Path]:
         while path:
             place = path.resolve()
             if place in chain:
-                raise InvalidArgument(
-                    "CHAIN_LOOP", f"The chain of {_shown(first)} comes back to {_shown(path)}. {_ALONE}", "sources"
-                )
+                say(f"The chain of {_shown(first)} comes back to {_shown(known[place])}. {_BROKEN}")
+                return list(known.values()), _shown(known[place])
             if place in known:
                 break
+            if not _is_file(path):
+                say(f"{_shown(path)} is chained, and there is no such file. {_BROKEN}")
+                return list(known.values()), _shown(path)
             chain.add(place)
             known[place] = path
             path = _following(path)
-    return list(known.values())
+    return list(known.values()), ""
 
 
 def _content(path: Path) -> bytes:
@@ -145,7 +157,7 @@ def _content(path: Path) -> bytes:
 
 
 def _following(path: Path) -> Path | None:
-    """The file that a document names as the next one, in the document's own folder or below."""
+    """The file that a document names as the next one, in its own folder or below; it need not be there."""
     content = _content(path)
     try:
         name = json.loads(gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).get("next")
@@ -160,19 +172,24 @@ def _following(path: Path) -> Path | None:
             "CHAIN_BROKEN", f"{_shown(path)} names a URL as its next, and files chain only files. {_ALONE}", "sources"
         )
     # It is written as a part of a URL, or as a file is called.
-    for one in (name, unquote(name)):
-        try:
-            found = path.parent / one
-            inside = found.resolve().is_relative_to(path.parent.resolve())
-        except (ValueError, OSError):
-            continue
-        if inside and _is_file(found):
-            return found
-    raise NotFound(
-        "CHAIN_BROKEN",
-        f"{_shown(path)} names {name[:_NAME_LENGTH]!r} as its next, which is no file in its folder. {_ALONE}",
-        "sources",
-    )
+    called, meant = path.parent / name, path.parent / unquote(name)
+    for one in (called, meant):
+        if _is_inside(one, path.parent) and _is_file(one):
+            return one
+    if not _is_inside(meant, path.parent):
+        raise InvalidArgument(
+            "CHAIN_BROKEN",
+            f"{_shown(path)} names {name[:_NAME_LENGTH]!r} as its next, which is outside of its folder. {_ALONE}",
+            "sources",
+        )
+    return meant
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (ValueError, OSError):
+        return False
 
 
 def follow(client: IngestClient, dataset: ingest_pb2.Dataset) -> ingest_pb2.Dataset:

@@ -411,9 +411,30 @@ class UploadDatasetRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class Break(_message.Message):
+        """Where a chain that the sender follows breaks off; the dataset ends as INCOMPLETE and tells of it."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        """What the chain names next: a document that was sent, where it comes back to, or one that the sender does not have."""
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     HEADER_FIELD_NUMBER: _builtins.int
     PIECE_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    BROKEN_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def header(self) -> Global___UploadDatasetRequest.Header:
         """First message only."""
@@ -426,18 +447,23 @@ class UploadDatasetRequest(_message.Message):
     def end(self) -> _empty_pb2.Empty:
         """Last message only. An upload that stops without it has broken off, and leaves nothing."""
 
+    @_builtins.property
+    def broken_at(self) -> Global___UploadDatasetRequest.Break:
+        """After the pieces, where there is one."""
+
     def __init__(
         self,
         *,
         header: Global___UploadDatasetRequest.Header | None = ...,
         piece: Global___UploadDatasetRequest.Piece | None = ...,
         end: _empty_pb2.Empty | None = ...,
+        broken_at: Global___UploadDatasetRequest.Break | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "header", b"header", "part", b"part", "piece", b"piece"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["broken_at", b"broken_at", "end", b"end", "header", b"header", "part", b"part", "piece", b"piece"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "header", b"header", "part", b"part", "piece", b"piece"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken_at", b"broken_at", "end", b"end", "header", b"header", "part", b"part", "piece", b"piece"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "piece", "end"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "piece", "end", "broken_at"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 

@@ -47,11 +47,18 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Break:
+    """Says that the chain of what was sent goes on with the document of this name, which is sent no more."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class End:
     """Says that everything was sent."""
 
 
-Part = Header | Piece | End
+Part = Header | Piece | Break | End
 
 
 class Datasets:
@@ -92,7 +99,8 @@ class Datasets:
         min_attempts = _min_attempts(header.min_attempts)
         base = self.readable(header.base, "base_dataset") if header.base else None
         phrase = checks.phrase(header.phrase or (base.phrase if base else ""))
-        return self._imported(self._uploads.receive(_pieces(parts), phrase, min_attempts, base))
+        breaks = list[str]()
+        return self._imported(self._uploads.receive(_pieces(parts, breaks), phrase, min_attempts, base, breaks))
 
     def cancel(self, dataset: str) -> Dataset:
         """Asks an import to stop; gives the dataset as it stands.
@@ -175,10 +183,18 @@ def _size(part: Part) -> int:
     return len(part.content) if isinstance(part, Piece) else 0
 
 
-def _pieces(parts: Iterator[Part]) -> Iterator[tuple[str, bytes]]:
+def _pieces(parts: Iterator[Part], breaks: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each piece; at the end the name of a break is in `breaks`."""
     for part in parts:
         if isinstance(part, End):
             return
+        if breaks:
+            raise InvalidArgument(
+                "HEADER_MISSING", "Where the chain of an upload breaks off, it has come to its end.", "broken_at"
+            )
+        if isinstance(part, Break):
+            breaks.append(part.name)
+            continue
         if isinstance(part, Header):
             raise InvalidArgument(
                 "HEADER_MISSING", "An upload has one header, and pieces of documents after it.", "header"

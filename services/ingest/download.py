@@ -177,7 +177,12 @@ class Downloads:
         while coming:
             link, first = coming.popleft()
             shown = repr(link.name) if link.name else without_credentials(link.url)
-            fetched = self._wait(shown, first)
+            try:
+                fetched = self._wait(shown, first)
+            except NotFound as error:
+                # A fetch names the document itself.
+                told = f"{shown}: {error.message}" if link.name else error.message
+                raise NotFound(error.reason, told, error.field) from None
             coming.extend((link, self._begin(link.url)) for link in islice(left, 1))
             yield Download(link.url, shown, None, fetched, self._reading(link.url, shown, fetched))
 

@@ -148,7 +148,8 @@ class Importer:
             check(download.shown)
             size += len(download.fetched.content)
             if download.url in seen:
-                raise InvalidArgument("CHAIN_LOOP", f"The chain comes back to {download.shown}.", "url")
+                told = f"The chain comes back to {download.shown}."
+                raise InvalidArgument("CHAIN_LOOP", told, field_of(download.url))
             if count >= limits.documents:
                 raise _beyond(dataset, f"The source has more than {limits.documents:,} documents")
             if size > limits.dataset_bytes:

@@ -67,7 +67,9 @@ class Inbox:
         try:
             return self._path(url).read_bytes()
         except FileNotFoundError:
-            raise NotFound("DOCUMENT_NOT_FOUND", "An uploaded document is gone; send it again.", "files") from None
+            raise NotFound(
+                "DOCUMENT_NOT_FOUND", "It was not among the documents that were sent; send it with them.", "files"
+            ) from None
 
     def release(self, upload: str, is_reading: Callable[[str], bool]) -> None:
         """Deletes an upload's documents, unless an import is reading them."""

@@ -8,7 +8,7 @@ from itertools import accumulate
 from keyprint.errors import InvalidArgument
 from keyprint.timestamps import timestamp
 from keyprint.v1 import attempts_pb2, ingest_pb2
-from services.ingest.datasets import End, Header, Part, Piece
+from services.ingest.datasets import Break, End, Header, Part, Piece
 from services.ingest.records import Record
 from services.ingest.summary import Period, Profile, Quartiles, Summary
 from services.ingest.tables import Dataset, DocumentRow
@@ -29,9 +29,12 @@ def upload_part(message: ingest_pb2.UploadDatasetRequest) -> Part:
         return Header(header.phrase, header.min_attempts, header.base_dataset)
     if part == "piece":
         return Piece(message.piece.name, message.piece.content)
+    if part == "broken_at":
+        return Break(message.broken_at.name)
     if part == "end":
         return End()
-    raise InvalidArgument("HEADER_MISSING", "Every message of an upload is its header, a piece or the end.", "header")
+    what = "Every message of an upload is its header, a piece, where its chain breaks off, or the end."
+    raise InvalidArgument("HEADER_MISSING", what, "header")
 
 
 def dataset_message(row: Dataset) -> ingest_pb2.Dataset:

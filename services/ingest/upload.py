@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
@@ -68,7 +68,12 @@ class Uploads:
         return in_time(sent, size, self._pace, "files")
 
     def receive(
-        self, pieces: Iterable[tuple[str, bytes]], phrase: str, min_attempts: int, base: Dataset | None
+        self,
+        pieces: Iterable[tuple[str, bytes]],
+        phrase: str,
+        min_attempts: int,
+        base: Dataset | None,
+        breaks: Sequence[str] = (),
     ) -> Dataset:
         """The dataset of these documents; if it is IMPORTING, somebody has to work on it.
 
@@ -79,6 +84,7 @@ class Uploads:
             phrase: what everybody typed.
             min_attempts: valid attempts that a user needs to be enrolled.
             base: a dataset whose documents come first.
+            breaks: when the last of the pieces was taken, what the documents chain next and was not sent, if anything.
 
         Raises:
             InvalidArgument: there are no documents, or one is none or passes a limit.
@@ -95,10 +101,17 @@ class Uploads:
             if not kept:
                 raise InvalidArgument("FILES_MISSING", "An upload needs at least one document.", "files")
             digests = [digest for _, digest in kept]
-            url = UPLOAD + sha256("\n".join([base.fingerprint if base else "", *digests]).encode()).hexdigest()
-            links = [Link(number, f"{url}/{number}", name) for number, (name, _) in enumerate(kept, before)]
+            broken = [name[:_SHOWN] for name in breaks]
+            content = "\n".join([base.fingerprint if base else "", *digests, *broken])
+            url = UPLOAD + sha256(content.encode()).hexdigest()
+            names = [name for name, _ in kept]
+            links = [Link(number, f"{url}/{number}", name) for number, name in enumerate(names, before)]
+            for name in broken:
+                # The import ends there: nothing has this number, or it comes back to what it has read.
+                number = before + (names.index(name) if name in names else len(names))
+                links.append(Link(before + len(names), f"{url}/{number}", name))
             with self._store.inbox.keeping(folder, url):
-                shown = UPLOAD + _together([name for name, _ in kept])
+                shown = UPLOAD + _together(names)
                 dataset = self._catalogue.open_import(
                     url, shown, phrase, min_attempts, base=base.id if base else None, links=links
                 )

@@ -424,22 +424,18 @@ def test_a_file_that_names_nothing_is_sent(services: Services, keyprint: Run, tm
 @pytest.mark.parametrize(
     ("following", "told"),
     [
-        ("b" * 300, "names 'bbb"),
-        ("../b.json", "names '../b.json' as its next, which is no file in its folder"),
-        ("%2e%2e/b.json", "which is no file in its folder"),
-        ("missing.json", "names 'missing.json' as its next, which is no file in its folder"),
+        ("../b.json", "names '../b.json' as its next, which is outside of its folder"),
+        ("%2e%2e/b.json", "which is outside of its folder"),
+        ("\0", "which is outside of its folder"),
         ("https://ann:sesame@example.org/b.json", "names a URL as its next"),
-        ("a.json", "comes back to"),
-        ("c.json", "comes back to"),
     ],
 )
-def test_a_chain_of_files_that_is_broken_is_refused_before_anything_is_sent(
+def test_a_chain_of_files_that_leaves_its_folder_is_refused_before_anything_is_sent(
     services: Services, keyprint: Run, tmp_path: Path, following: str, told: str
 ) -> None:
     path = tmp_path / "folder" / "a.json"
     path.parent.mkdir()
     (tmp_path / "b.json").write_text("{}")
-    (path.parent / "c.json").write_text('{"next": "a.json"}')
     path.write_text(json.dumps({"next": following}))
     result = keyprint("datasets", "create", str(path))
     assert result.status == 1
@@ -449,6 +445,35 @@ def test_a_chain_of_files_that_is_broken_is_refused_before_anything_is_sent(
     # Whoever has no more of the chain than this can send that.
     assert keyprint("datasets", "create", str(path), "--alone").status == 0
     assert [one.piece.name for one in services.ingest.asked[1:-1]] == [str(path)]
+
+
+@pytest.mark.parametrize(
+    ("following", "broken_at", "told"),
+    [
+        ("missing.json", "missing.json", "missing.json is chained, and there is no such file"),
+        ("b" * 300, "b" * 300, "is chained, and there is no such file"),
+        ("a.json", "a.json", "comes back to"),
+        ("b.json", "c.json", "comes back to"),
+    ],
+)
+def test_a_chain_of_files_that_breaks_off_is_sent_up_to_there(
+    services: Services, keyprint: Run, tmp_path: Path, following: str, broken_at: str, told: str
+) -> None:
+    for name, names in (("a.json", "c.json"), ("c.json", following), ("b.json", "c.json")):
+        (tmp_path / name).write_text(json.dumps({"next": names}))
+    result = keyprint("datasets", "create", str(tmp_path / "a.json"))
+    assert result.status == 0
+    assert told in result.err
+    _, *pieces, last, _ = services.ingest.asked
+    sent = ["a.json", "c.json", "b.json"] if following == "b.json" else ["a.json", "c.json"]
+    assert [one.piece.name for one in pieces] == [str(tmp_path / name) for name in sent]
+    assert last.broken_at.name == str(tmp_path / broken_at)
+
+
+def test_an_empty_source_is_named(services: Services, keyprint: Run) -> None:
+    result = keyprint("datasets", "create", "")
+    assert (result.status, services.ingest.asked) == (1, [])
+    assert "A source is empty; give a URL, or the path of a file. [SOURCES_INVALID, sources]" in result.err
 
 
 def test_files_chain_others_by_their_names_or_as_urls_write_these(

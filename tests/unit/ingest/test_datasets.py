@@ -18,7 +18,7 @@ from keyprint.errors import Cancelled, FailedPrecondition, InvalidArgument, NotF
 from keyprint.rpc import Watches
 from keyprint.v1 import ingest_pb2
 from services.ingest.catalogue import Catalogue
-from services.ingest.datasets import Datasets, End, Header, Piece
+from services.ingest.datasets import Break, Datasets, End, Header, Piece
 from services.ingest.importer import ImportLimits
 from services.ingest.messages import dataset_message
 from services.ingest.servicer import IngestServicer
@@ -251,6 +251,17 @@ def test_an_upload_is_one_header_and_then_pieces(datasets: Datasets, sent: list[
     with pytest.raises(InvalidArgument) as caught:
         datasets.upload(iter(sent))
     assert (caught.value.reason, caught.value.field) == ("HEADER_MISSING", "header")
+
+
+def test_nothing_comes_after_where_the_chain_of_an_upload_breaks_off(
+    datasets: Datasets, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    good = Piece("a.json", b'{"attempts": []}')
+    for after in (good, Break("b.json")):
+        with pytest.raises(InvalidArgument) as caught:
+            datasets.upload(iter([Header("hi", 1, ""), good, Break("b.json"), after, End()]))
+        assert (caught.value.reason, caught.value.field) == ("HEADER_MISSING", "broken_at")
+    assert (catalogue.page(None, 10), files(tmp_path)) == ([], [])
 
 
 def test_an_upload_that_ends_without_saying_so_broke_off_and_leaves_nothing(

@@ -37,10 +37,12 @@ def upload(catalogue: Catalogue, state: Path) -> Upload:
     def nowhere() -> Any:
         pytest.fail("an upload fetches nothing")
 
-    def send(*documents: bytes | tuple[str, bytes], base: Dataset | None = None, phrase: str = "hi") -> Dataset:
+    def send(
+        *documents: bytes | tuple[str, bytes], base: Dataset | None = None, phrase: str = "hi", broken_at: str = ""
+    ) -> Dataset:
         named = [one if isinstance(one, tuple) else (f"{number}.json", one) for number, one in enumerate(documents)]
         uploads = Uploads(catalogue, store, MOST, limits)
-        dataset = uploads.receive(named, phrase, 1, base)
+        dataset = uploads.receive(named, phrase, 1, base, [broken_at] if broken_at else [])
         if dataset.state == IMPORTING:
             Importer(catalogue, store, nowhere, limits).run(dataset.id)
         return catalogue.get(dataset.id)
@@ -81,6 +83,33 @@ def test_an_upload_is_shown_by_the_names_of_its_files(upload: Upload, names: lis
     assert (dataset.state, dataset.source_url) == ("READY", shown)
     # What is sent again is the same, whatever it is called now.
     assert upload(*((f"{number}.json", content) for number, (_, content) in enumerate(documents))).id == dataset.id
+
+
+@pytest.mark.parametrize(
+    ("broken_at", "reason", "told"),
+    [
+        ("c.json", "DOCUMENT_NOT_FOUND", "'c.json': It was not among the documents that were sent; send it with them."),
+        ("a.json", "CHAIN_LOOP", "The chain comes back to 'a.json'."),
+        ("b.json", "CHAIN_LOOP", "The chain comes back to 'b.json'."),
+    ],
+)
+@pytest.mark.parametrize("based", [False, True])
+def test_a_chain_that_breaks_off_among_files_keeps_what_was_sent_and_names_what_it_breaks_off_at(
+    upload: Upload, broken_at: str, reason: str, told: str, based: bool
+) -> None:
+    base = upload(("joe.json", document("joe", 70))) if based else None
+    files = [("a.json", document("ada", 10)), ("b.json", document("bob", 20))]
+    broken = upload(*files, base=base, broken_at=broken_at)
+    assert (broken.state, broken.error_reason, broken.error_field) == ("INCOMPLETE", reason, "files")
+    assert broken.error_message == told
+    before = ["joe"] if based else []
+    assert [row.user for row in broken.documents] == [*before, "ada", "bob"]
+    # The same once more changes nothing, and what is whole is another.
+    again = upload(*files, base=base, broken_at=broken_at)
+    assert (again.id, again.state, again.fingerprint) == (broken.id, "INCOMPLETE", broken.fingerprint)
+    whole = upload(*files, base=base)
+    assert (whole.state, [row.user for row in whole.documents]) == ("READY", [*before, "ada", "bob"])
+    assert whole.id != broken.id
 
 
 def test_a_document_may_come_in_pieces(upload: Upload) -> None:
