@@ -22,8 +22,9 @@ from services.ingest.shelf import Shelf
 
 def main() -> None:
     """Reads one document after the other until there are no more."""
-    # Who presses Ctrl-C means the service, which ends its readers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Who stops the service may tell all of its processes, and an import is to go on until the service itself ends.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
     # It gives back what it took: the usual one keeps some for each thread.
     pa.set_memory_pool(pa.system_memory_pool())
     service, shelf = Connection(os.dup(0)), Shelf(int(sys.argv[1]))

@@ -91,5 +91,5 @@ class _Reader:
 
     def end(self) -> None:
         """Ends it."""
-        self._process.terminate()
+        self._process.kill()
         self.wait()

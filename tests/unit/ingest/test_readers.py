@@ -69,6 +69,15 @@ def test_a_reader_that_was_killed_is_replaced(two: Readers) -> None:
     assert killed not in pids()
 
 
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_a_reader_leaves_it_to_its_service_when_to_end(two: Readers, told: signal.Signals) -> None:
+    two.read(ADA, RULES)
+    (reader,) = pids()
+    os.kill(reader, told)
+    assert two.read(ADA, RULES).user == "ada"
+    assert pids() == [reader]
+
+
 def test_a_document_that_ends_its_readers_is_named_and_what_came_before_it_is_kept(
     web: tuple[Path, str], catalogue: Catalogue, store: Store, two: Readers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
