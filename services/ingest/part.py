@@ -18,7 +18,8 @@ MOST_KEYSTROKES = 100_000
 class OpenPart:
     """The documents that were read since the last part was written; they count once it is.
 
-    A part is written by a thread of its own while the next documents are read, one part at a time.
+    A part is written, and its documents are put into the catalogue, by a thread of its own while the next documents are
+    read, one part at a time.
 
     Attributes:
         named: of each part that was written, by its number, what names its attempts.
@@ -33,7 +34,6 @@ class OpenPart:
         self._batches: list[pa.RecordBatch] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="part")
         self._writing: Future[None] | None = None
-        self._written: list[DocumentRow] = []
 
     def add(self, row: DocumentRow, batch: pa.RecordBatch) -> None:
         """Adds a document; begins to write the part when it is large."""
@@ -45,13 +45,12 @@ class OpenPart:
             self.write()
 
     def write(self) -> None:
-        """Begins to write what there is, once what was begun before is done and its documents are in the catalogue."""
+        """Begins to write what there is, once what was begun before is done."""
         self._settle()
         if self._rows:
             rows, batches = self._rows, self._batches
             self._rows, self._batches = [], []
-            self._written = rows
-            self._writing = self._thread.submit(self._write, rows[0].part, batches)
+            self._writing = self._thread.submit(self._write, rows, batches)
 
     def close(self) -> None:
         """Writes what there is, to the end."""
@@ -61,13 +60,14 @@ class OpenPart:
         finally:
             self._thread.shutdown()
 
-    def _write(self, part: int, batches: list[pa.RecordBatch]) -> None:
+    def _write(self, rows: list[DocumentRow], batches: list[pa.RecordBatch]) -> None:
+        part = rows[0].part
         self._store.write_part(self._dataset.id, part, batches)
         self.named[part] = names(pa.Table.from_batches(batches))
+        self._catalogue.add_documents(rows)
 
     def _settle(self) -> None:
         if self._writing:
             # What failed stays, and fails again: no document may count before those ahead of it.
             self._writing.result()
-            self._catalogue.add_documents(self._written)
             self._writing = None
