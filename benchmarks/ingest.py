@@ -22,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ READERS = 2
 TURNS = 5
 IMPORTS = 3
 """Imports of one process, as a service makes them one after the other."""
+PEAK_SECONDS = 0.01
+"""Between looks at how much memory there is in use."""
 TOGETHER = 10
 """Documents in memory at once: few, so as to leave the peak of an import's memory alone."""
 
@@ -156,12 +159,34 @@ def processor_seconds() -> float:
     return time.process_time() + sum(int((one / "schedstat").read_text().split()[0]) for one in threads) / 1e9
 
 
-def peak_megabytes() -> float:
-    """Of this process and its children: the sum of what each had at most, though hardly at the same time."""
-    found = [
-        re.search(r"VmHWM:\s+(\d+) kB", (child / "status").read_text()) for child in [Path("/proc/self"), *children()]
-    ]
-    return sum(int(one[1]) for one in found if one) / 1024
+class Peak:
+    """The most memory that this process and its children had at once while it was open, in MB.
+
+    It is looked at again and again: the kernel keeps the peak of each process alone, in which pages that several of
+    them map, as those of libraries, count once for each.
+
+    Attributes:
+        megabytes: the peak.
+    """
+
+    def __init__(self) -> None:
+        self.megabytes = 0.0
+        self._over = threading.Event()
+        self._looking = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Peak:
+        self._looking.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._looking.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(PEAK_SECONDS):
+            told = [(one / "smaps_rollup").read_text() for one in (Path("/proc/self"), *children())]
+            used = sum(int(text.partition("\nPss:")[2].split()[0]) for text in told) / 1024
+            self.megabytes = max(self.megabytes, used)
 
 
 def children() -> list[Path]:
@@ -232,9 +257,9 @@ def import_once(url: str, directory: Path) -> dict[str, float]:
     with Readers(READERS) as readers:
         # The first import of a process loads modules and compiles queries, as a service does once.
         imported(url.rpartition("/")[0] + "/" + documents(directory)[-1].name, readers)
-        imported(url, readers)
         # Before this process itself reads anything.
-        peak = peak_megabytes()
+        with Peak() as peak:
+            imported(url, readers)
         speeds(directory)
         before = speeds(directory)
         found = [imported(url, readers) for _ in range(IMPORTS)]
@@ -245,7 +270,7 @@ def import_once(url: str, directory: Path) -> dict[str, float]:
         "keystrokes": keystrokes,
         "seconds": took.clock,
         "processor": took.processor,
-        "peak": peak,
+        "peak": peak.megabytes,
         "of_parsing": parsing.clock / (took.clock / keystrokes),
         "of_parsing_cpu": parsing.processor / (took.processor / keystrokes),
         "of_features": to_features.clock / (took.clock / keystrokes),
