@@ -12,11 +12,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from keyprint.errors import KeyprintError, internal, status_of
 from keyprint.problems import MEDIA_TYPE, document, of_validation
 
 log = logging.getLogger(__name__)
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 def problem(
@@ -54,6 +57,8 @@ def install(app: FastAPI, missing_page: Callable[[Request], Response]) -> None:
             reason, detail = "PATH_NOT_FOUND", "There is nothing at this address."
         elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             reason, detail = "METHOD_NOT_ALLOWED", f"This address does not take {request.method}."
+            # Starlette names the methods of the first route at the address alone.
+            return problem(error.status_code, reason, detail, headers={"Allow": ", ".join(_methods(request))})
         else:
             reason, detail = "BODY_INVALID", "The request's body cannot be read."
         return problem(error.status_code, reason, detail, headers=error.headers)
@@ -62,3 +67,13 @@ def install(app: FastAPI, missing_page: Callable[[Request], Response]) -> None:
     async def failed(request: Request, error: Exception) -> Response:
         # Starlette raises it again after this answer, so the server logs it with its trace.
         return of_error(internal())
+
+
+def _methods(request: Request) -> list[str]:
+    """What may be done at an address."""
+
+    def takes(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return list(filter(takes, _METHODS))

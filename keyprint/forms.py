@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from keyprint.errors import InvalidArgument
 from keyprint.jsonform import to_dict
@@ -34,22 +35,47 @@ def _encodable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_encodable)]
 
+
+def _no_truth(value: object) -> object:
+    """JSON tells true from 1, and Python does not."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "it must be a number, and not true or false")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_truth)]
+
 Far = Annotated[
-    float,
+    Number,
     Field(
         description="False accept rate to decide at: the share of claims to be one user that the model believes of "
-        "people whom it does not know; at most 0.5, 0 for the model's default."
+        "people whom it does not know; at most 0.5, 0 for the model's default.",
+        json_schema_extra={"minimum": 0, "maximum": 0.5},
     ),
 ]
 
-UInt32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
+UInt32 = Annotated[int, Field(ge=0, le=2**32 - 1), BeforeValidator(_no_truth)]
 """Fits the proto's uint32; the service knows the range that makes sense."""
+
+Truth = Annotated[bool, Field(strict=True)]
+"""true or false, and no number or word in their place."""
+
+_KEYSTROKE = {
+    "type": "object",
+    "required": ["typed_at", "character"],
+    "properties": {
+        "typed_at": {"type": "string", "format": "date-time"},
+        "character": {"type": "string", "minLength": 1},
+        "released_at": {"type": ["string", "null"], "format": "date-time"},
+    },
+}
 
 Attempt = Annotated[
     list[Any],
     Field(
         description="Keystrokes as in the source format: typed_at, character and, if known, released_at.",
         examples=[_EXAMPLE],
+        json_schema_extra={"items": _KEYSTROKE},
     ),
 ]
 
@@ -59,8 +85,12 @@ class IdentifyBody(Body):
 
     attempt: Attempt | None = Field(None, description="The one attempt.")
     attempts: list[Attempt] | None = Field(None, max_length=16_384, description="Many attempts, instead of one.")
-    candidates: UInt32 = Field(0, description="Candidates wanted for the one attempt, 1 to 1000; 0 for 5.")
-    explain: bool = Field(False, description="Whether to tell what each key of the one attempt said; of many, not.")
+    candidates: UInt32 = Field(
+        0,
+        description="Candidates wanted for the one attempt, 1 to 1000; 0 for 5.",
+        json_schema_extra={"maximum": 1000},
+    )
+    explain: Truth = Field(False, description="Whether to tell what each key of the one attempt said; of many, not.")
     far: Far = 0.0
 
     def request(self, model: str) -> inference_pb2.IdentifyRequest | inference_pb2.BatchIdentifyRequest:
@@ -92,7 +122,7 @@ class VerifyBody(Body):
     user: Text = Field(description="Who they claim to be; one of the model's users.")
     attempt: Attempt
     far: Far = 0.0
-    explain: bool = Field(False, description="Whether to tell what each key said for and against this user.")
+    explain: Truth = Field(False, description="Whether to tell what each key said for and against this user.")
 
     def request(self, model: str) -> inference_pb2.VerifyRequest:
         """The message that asks a model for it.

@@ -27,7 +27,7 @@ from gateway.multipart import Form, FormField, Part, parts
 from keyprint import simulate
 from keyprint.attempts import DEFAULT_PHRASE
 from keyprint.errors import Cancelled, InvalidArgument
-from keyprint.forms import Body, Text, UInt32
+from keyprint.forms import Body, Text, Truth, UInt32
 from keyprint.problems import of_validation
 from keyprint.v1 import ingest_pb2
 
@@ -56,7 +56,7 @@ class DatasetRequest(Body):
     )
     phrase: Text = Field("", description='What everybody typed; empty for "Be Authentic. Be Yourself. Be Typing."')
     min_attempts: UInt32 = Field(0, description="Valid attempts that a user needs to be enrolled; 0 for 20.")
-    refresh: bool = Field(False, description="Ask the servers whether a source that was read before has changed.")
+    refresh: Truth = Field(False, description="Ask the servers whether a source that was read before has changed.")
 
 
 class SimulationRequest(Body):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from google.protobuf.message import Message
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, JsonValue
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from gateway.rpc import Services
@@ -41,7 +41,12 @@ AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 SplitName = Annotated[Literal["late", "random"], BeforeValidator(_lower)]
 
-PageSize = Annotated[UInt32, Query(description="Items on a page, 1 to 1000; 0 for 100.")]
+SEED: dict[str, JsonValue] = {"maximum": 2**31 - 1}
+"""What a schema says of a seed beside its being a uint32."""
+
+PageSize = Annotated[
+    UInt32, Query(description="Items on a page, 1 to 1000; 0 for 100.", json_schema_extra={"maximum": 1000})
+]
 PageToken = Annotated[str, Query(description="`next_page_token` of the page before.")]
 FirstN = Annotated[int, Query(ge=1, le=1000, description="Rows wanted, 1 to 1000.")]
 IdempotencyKey = Annotated[

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import Field, JsonValue
 from sse_starlette import EventSourceResponse
 
 from gateway.api.parts import (
     EVENTS,
+    SEED,
     IdempotencyKey,
     LastEventId,
     PageSize,
@@ -21,7 +22,7 @@ from gateway.api.parts import (
     event_stream,
     split_value,
 )
-from keyprint.forms import Body, Text, UInt32
+from keyprint.forms import Body, Number, Text, Truth, UInt32
 from keyprint.v1 import training_pb2
 
 router = APIRouter(tags=["training"])
@@ -35,9 +36,14 @@ MESSAGES = (
 )
 
 DatasetId = Annotated[str, Query(description="Dataset id.")]
-Holdout = Annotated[float, Query(allow_inf_nan=False, description="Share held out, above 0 and below 1.")]
+_SHARE: dict[str, JsonValue] = {"exclusiveMinimum": 0, "exclusiveMaximum": 1}
+
+Holdout = Annotated[
+    float,
+    Query(allow_inf_nan=False, description="Share held out, above 0 and below 1.", json_schema_extra=_SHARE),
+]
 HoldoutSplit = Annotated[SplitName | None, Query(description="How the hold-out is chosen; late if absent.")]
-HoldoutSeed = Annotated[UInt32, Query(description="Seed of a random split.")]
+HoldoutSeed = Annotated[UInt32, Query(description="Seed of a random split.", json_schema_extra=SEED)]
 
 
 class TrainingJobRequest(Body):
@@ -46,19 +52,23 @@ class TrainingJobRequest(Body):
     dataset: Text = Field(description="Dataset id.", examples=["ds_3f9c0a1b2c4d"])
     learner: Text = Field(description="Learner name.", examples=["adaboost"])
     model: Text = Field(description="Name of the model to be.", examples=["adaboost-1"])
-    holdout: float = Field(
-        description="Share of each user's attempts kept from training, above 0 and below 1.", examples=[0.2]
+    holdout: Number = Field(
+        description="Share of each user's attempts kept from training, above 0 and below 1.",
+        examples=[0.2],
+        json_schema_extra=_SHARE,
     )
     split: SplitName | None = Field(None, description="How the hold-out is chosen; late if absent.")
     features: Text = Field("", description='Feature set; empty for "timing".')
-    params: dict[Text, float] = Field(
+    params: dict[Text, Number] = Field(
         default_factory=dict, description="Learner parameters; those left out take their defaults."
     )
-    seed: UInt32 = Field(0, description="Seed of every random choice.")
-    impostors: float = Field(
-        0.0, description="Share of the users to evaluate with as impostors, below 1, by one more fit; 0 for none."
+    seed: UInt32 = Field(0, description="Seed of every random choice.", json_schema_extra=SEED)
+    impostors: Number = Field(
+        0.0,
+        description="Share of the users to evaluate with as impostors, below 1, by one more fit; 0 for none.",
+        json_schema_extra={"minimum": 0, "exclusiveMaximum": 1},
     )
-    new_version: bool = Field(False, description="Train the next version of a name that exists.")
+    new_version: Truth = Field(False, description="Train the next version of a name that exists.")
 
 
 @router.get("/v1/learners", responses=answers(training_pb2.ListLearnersResponse, "Every learner."))

@@ -608,7 +608,8 @@ def test_unknown_addresses_and_methods_are_problems(house: House) -> None:
     assert_problem(house.http.get("/v1/nothing", headers={"Accept": "text/html"}), 404, "PATH_NOT_FOUND")
     answer = house.http.delete("/v1/datasets")
     assert_problem(answer, 405, "METHOD_NOT_ALLOWED")
-    assert answer.headers["allow"]
+    assert answer.headers["allow"] == "GET, POST"
+    assert house.http.post("/v1/models/ada").headers["allow"] == "DELETE, GET"
 
 
 def test_people_who_are_lost_get_a_page(house: House) -> None:
