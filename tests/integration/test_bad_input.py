@@ -180,15 +180,15 @@ def test_a_test_set_of_another_phrase(house: House, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("url", ["", "typing.json"])
-def test_what_is_no_url_may_be_a_file_to_the_command_line(house: House, url: str) -> None:
+@pytest.mark.parametrize(("url", "reason"), [("", "SOURCES_INVALID"), ("typing.json", "FILE_NOT_FOUND")])
+def test_what_is_no_url_may_be_a_file_to_the_command_line(house: House, url: str, reason: str) -> None:
     before = house.state()
     with pytest.raises(errors.InvalidArgument) as caught:
         house.ingest.create_dataset(url)
     assert (caught.value.reason, caught.value.field) == ("URL_INVALID", "url")
     answer = house.http.post("/v1/datasets", json={"url": url})
     assert (answer.status_code, answer.json()["reason"]) == (400, "URL_INVALID")
-    assert "[FILE_NOT_FOUND, sources]" in house.keyprint("datasets", "create", url)
+    assert f"[{reason}, sources]" in house.keyprint("datasets", "create", url)
     assert house.state() == before
 
 
