@@ -426,3 +426,11 @@ def test_forms_work_by_keyboard(page: Page, keyprint_stack: Stack, imported: str
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("radio", name="A URL")).to_be_checked()
     expect(page.get_by_label("URL", exact=True)).to_be_visible()
+
+
+def test_the_api_is_described_on_a_page_of_its_own(page: Page) -> None:
+    page.goto("/docs")
+    call = page.locator("details", has_text="/v1/models/{name}:identify").first
+    call.locator("summary").click()
+    expect(call).to_contain_text("IdentifyBody")
+    shoot(page, "docs")

@@ -81,6 +81,9 @@ def test_two_people_at_one_keyboard_are_told_apart(page: Page) -> None:
     expect(page.locator("#verdict")).to_contain_text("What spoke for and against Ann")
 
     page.get_by_role("button", name="Enrol somebody else").click()
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_role("button", name="Begin").click()
+    expect(page.locator("#name-error")).to_contain_text("known already")
     enrol(page, "Ben", BEN)
     for who, hands in (("Ben", BEN), ("Ann", ANN), ("Ben", BEN)):
         hands.type(page)
@@ -154,4 +157,21 @@ def test_slips_are_corrected_and_what_is_no_typing_is_refused(page: Page) -> Non
     ANN.type(page, "Be")
     page.get_by_role("heading", name="Type", exact=True).click()
     expect(page.locator("#refused")).to_contain_text("went elsewhere")
+    expect(field).to_have_value("")
+
+
+def test_keyboards_on_a_screen_tell_characters_without_keys(page: Page) -> None:
+    page.goto("/type")
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_role("button", name="Begin").click()
+    field = page.get_by_label("Type it here")
+    field.focus()
+    for character in DEFAULT_PHRASE:
+        page.keyboard.insert_text(character)
+    expect(page.locator("#typing-title")).to_have_text("Ann: attempt 2 of 8")
+    # Nobody saw these keys go up.
+    expect(page.locator("#strips .key.unseen")).to_have_count(len(DEFAULT_PHRASE))
+    # A word at once, as a suggestion gives it, has no rhythm.
+    page.keyboard.insert_text("Be Authentic.")
+    expect(page.locator("#refused")).to_contain_text("single keys")
     expect(field).to_have_value("")

@@ -141,9 +141,9 @@ async function keepModels() {
 async function begin() {
   const wish = parameters();
   if (wish.first_n) form.elements.first_n.value = wish.first_n;
+  setTimeout(keepModels, MODELS_AGAIN_MS);
   try {
     await Promise.all([fillModels(wish.model), fillDatasets(form, { labelled: false, chosen: wish.dataset })]);
-    setTimeout(keepModels, MODELS_AGAIN_MS);
     if (wish.go) await importThenPredict({ dataset: wish.dataset, model: wish.model, first_n: wish.first_n });
   } catch (problem) {
     showProblem(form, problem);

@@ -9,7 +9,7 @@ const ATTEMPTS_OF_CROWD = 10;
 const PEOPLE_IN_CROWD = 16;
 // One may turn out to be a copy; the rest of eight is enough.
 const MIN_ATTEMPTS = 5;
-const TRAINING = { learner: "extratrees", params: { trees: 200 }, holdout: 0.2 };
+const TRAINING = { learner: "extratrees", params: { trees: 100 }, holdout: 0.2 };
 
 // Made-up typists for somebody to be told apart from; made when they are first asked for.
 export async function crowd(phrase) {

@@ -52,6 +52,7 @@ function check(name) {
   const wrong = (detail) => new Problem({ reason: "NAME_INVALID", field: "name", detail });
   if (!name) throw wrong("What should you be called?");
   if (name.length > LONGEST_NAME) throw wrong(`A name has at most ${LONGEST_NAME} characters.`);
+  if (session.people.includes(name)) throw wrong(`${name} is known already; who are you?`);
   if (MADE_UP.test(name)) throw wrong("That is what the made-up typists are called.");
 }
 
