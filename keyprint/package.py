@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -323,7 +324,22 @@ def unpack(archive: Path, directory: Path, most_bytes: int) -> None:
             if size > most_bytes:
                 raise tarfile.TarError(f"it is larger than {most_bytes:,} bytes")
             _check_member(member)
-        packed.extractall(directory, filter="data")
+        # All of it are plain names of files and folders; owners and modes are not taken over.  Debian's Python, 3.11.2,
+        # does not know tarfile's own filters.
+        for member in packed:
+            _extract(packed, member, directory / member.name)
+
+
+def _extract(packed: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+    content = packed.extractfile(member)
+    if content is None:
+        place.mkdir(parents=True, exist_ok=True)
+        return
+    # One that is a file is told by what cannot lie in it.
+    if not place.parent.exists():
+        place.parent.mkdir(parents=True)
+    with content, place.open("wb") as file:
+        shutil.copyfileobj(content, file)
 
 
 class _Sparing(io.BufferedReader):
