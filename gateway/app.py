@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from gateway import pages, problems
+from gateway import examples, pages, problems
 from gateway.api import datasets, health, models, predictions, training
 from gateway.api.parts import PROBLEM
 from gateway.guard import Guard, allowed_hosts
@@ -92,5 +92,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         components.update(schemas(*messages))
         components["UploadForm"] = datasets.UploadForm.model_json_schema()
         components["Problem"] = Problem.model_json_schema()
+        examples.add(document)
         app.openapi_schema = document
     return app.openapi_schema

@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.examples import recorded
 from keyprint import processes
 from keyprint.addresses import Address, free_address
+from scripts import examples
 
 BIN = Path(sys.executable).parent
 EXAMPLES = 10
@@ -56,6 +58,18 @@ def run(tool: str, *given: str, folder: Path, seconds: float) -> str:
     )
     assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-5_000:]}"
     return done.stdout + done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_its_examples_are_what_a_keyprint_says(gateway: str) -> None:
+    def kinds(recorded: examples.Recorded) -> dict[str, tuple[list[str], list[str]]]:
+        return {
+            call: (sorted(said.get("answer", ())), [problem["reason"] for problem in said["problems"]])
+            for call, said in recorded.items()
+        }
+
+    with httpx.Client(base_url=gateway, timeout=100) as http:
+        assert kinds(examples.record(http)) == kinds(recorded())
 
 
 @pytest.mark.timeout(600)
