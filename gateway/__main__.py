@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 
+import pyarrow as pa
 import uvicorn
 
 from gateway.app import create_app
@@ -20,6 +21,8 @@ def main() -> None:
     """Serves until SIGTERM or SIGINT."""
     settings = read(GatewaySettings)
     logs.configure(settings.log_level)
+    # Arrow's own pools keep more of what a file took.
+    pa.set_memory_pool(pa.system_memory_pool())
     address = Address.parse(settings.gateway_listen, setting_of("gateway"))
     config = uvicorn.Config(
         create_app(settings),

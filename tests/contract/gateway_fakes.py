@@ -424,7 +424,7 @@ _EXPLANATION = inference_pb2.Explanation(
 class Inference(inference_pb2_grpc.InferenceServiceServicer):
     """Everything was typed by ada, and model "busy" has too much to do.
 
-    Dataset "breaks" fails after two batches, "huge" has a hundred.
+    Dataset "breaks" fails after two batches, "huge" has a hundred and "short" three.
     """
 
     def __init__(self, pause: float = 0.0) -> None:
@@ -482,7 +482,9 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
             raise errors.FailedPrecondition("OTHER_PHRASE", "The dataset has another phrase than the model.", "dataset")
         if request.dataset == "none":
             return
-        sizes = {"breaks": [4, 4], "huge": [16_384] * 100}.get(request.dataset, [request.first_n or 300, 195])
+        sizes = {"breaks": [4, 4], "huge": [16_384] * 100, "short": [16_384] * 3}.get(
+            request.dataset, [request.first_n or 300, 195]
+        )
         if request.first_n:
             sizes = [request.first_n]
         first = 0

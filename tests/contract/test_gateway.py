@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -738,6 +739,24 @@ def test_what_the_gateway_has_begun_to_answer_is_answered_when_a_signal_ends_it(
         process.send_signal(signal.SIGTERM)
         assert len(answer.result().json()["rows"]) == 3
         assert process.wait(5) == 0
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_file_of_a_million_rows_takes_no_more_memory_than_a_short_one(kind: str) -> None:
+    def peak_kib(process: subprocess.Popen[bytes]) -> int:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+)", status)[0])
+
+    with gateway_process("INFERENCE", fakes.serve(fakes.Inference())) as (client, process):
+
+        def read(dataset: str) -> int:
+            address = f"/v1/models/ada/predictions.{kind}"
+            with client.stream("GET", address, params={"dataset": dataset}) as answer:
+                return sum(map(len, answer.iter_raw()))
+
+        short, before = read("short"), peak_kib(process)
+        assert read("huge") > 20 * short
+        assert peak_kib(process) - before < 20 * 1024
 
 
 def wait_for(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
