@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway import examples, pages, problems
-from gateway.api import datasets, health, models, predictions, training
+from gateway.api import datasets, health, identify, models, predictions, training
 from gateway.api.parts import PROBLEM
 from gateway.guard import Guard, allowed_hosts
 from gateway.requests import Requests
@@ -34,7 +34,7 @@ longer. What is got as JSON has an `ETag`; `If-None-Match` gets 304 where nothin
 """
 
 # In this order paths are looked for: what is called most comes first.
-API = (predictions, datasets, training, models, health)
+API = (identify, predictions, datasets, training, models, health)
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
@@ -87,7 +87,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's document with the schemas of the answers, which are protobuf messages, added."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        messages = [message for module in (datasets, training, models, predictions) for message in module.MESSAGES]
+        messages = [message for module in (datasets, training, models, identify) for message in module.MESSAGES]
         components = document["components"]["schemas"]
         components.update(schemas(*messages))
         components["UploadForm"] = datasets.UploadForm.model_json_schema()

@@ -8,8 +8,8 @@ from contextlib import aclosing
 from hashlib import blake2b
 from typing import Annotated, Any, Literal, TypeVar
 
+import msgspec
 from fastapi import Depends, Header, Query, Request, Response
-from fastapi.responses import JSONResponse
 from google.protobuf.message import Message
 from pydantic import BeforeValidator, JsonValue
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -66,9 +66,9 @@ def split_value(split: SplitName | None) -> attempts_pb2.Split.ValueType:
     return attempts_pb2.Split.Value(f"SPLIT_{split.upper()}")
 
 
-def answer(message: AnyMessage, status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def answer(message: AnyMessage, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """The message as JSON."""
-    return JSONResponse(to_dict(message), status, headers)
+    return Response(msgspec.json.encode(to_dict(message)), status, headers, "application/json")
 
 
 Responses = dict[int | str, dict[str, Any]]

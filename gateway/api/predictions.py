@@ -1,4 +1,4 @@
-"""Who typed this: one attempt, many, a claim, or a whole dataset."""
+"""Who typed the attempts of a dataset, as JSON and as files."""
 
 from __future__ import annotations
 
@@ -10,81 +10,20 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, StreamingResponse
 from pyarrow import RecordBatch
 
-from gateway.api.parts import FirstN, Responses, ServicesOf, answer, answers
-from gateway.api.quick import QuickRoute
+from gateway.api.parts import FirstN, Responses, ServicesOf
 from gateway.export import csv_pieces, parquet_pieces
 from gateway.rpc import Services, begun
 from keyprint.arrow import from_ipc
-from keyprint.forms import FLAGS, Far, IdentifyBody, VerifyBody, results
+from keyprint.forms import Far
 from keyprint.v1 import inference_pb2
 
 router = APIRouter(tags=["predictions"])
-quick = APIRouter(route_class=QuickRoute)
-
-MESSAGES = (inference_pb2.IdentifyResponse, inference_pb2.VerifyResponse)
 
 FILE_NAME = "output_predictions"
 PARQUET = "application/vnd.apache.parquet"
 
 DatasetId = Annotated[str, Query(description="Dataset id.")]
 RowsName = Annotated[Literal["attempts", "keystrokes"], Query(description="What a row is.")]
-
-
-_IDENTIFIED: Responses = {
-    200: {
-        "description": "For one attempt its candidates; for many, `results` in their order.",
-        "content": {
-            "application/json": {
-                "schema": {
-                    "anyOf": [
-                        {"$ref": "#/components/schemas/IdentifyResponse"},
-                        {
-                            "type": "object",
-                            "required": ["model", "threshold", "far", "results"],
-                            "properties": {
-                                "model": {"type": "string"},
-                                "threshold": {"type": "number"},
-                                "far": {"type": "number"},
-                                "results": {
-                                    "type": "array",
-                                    "items": {
-                                        "type": "object",
-                                        "required": ["user", "probability", "decision", "reason", "flags"],
-                                        "properties": {
-                                            "user": {"type": "string"},
-                                            "probability": {"type": "number"},
-                                            "decision": {"type": "string"},
-                                            "reason": {"type": "string"},
-                                            "flags": {"type": "array", "items": {"type": "string", "enum": FLAGS}},
-                                        },
-                                    },
-                                },
-                            },
-                        },
-                    ]
-                }
-            }
-        },
-    }
-}
-
-
-@quick.post("/v1/models/{name}:identify", responses=_IDENTIFIED)
-async def identify(services: ServicesOf, name: str, body: IdentifyBody) -> Response:
-    """Say who typed an attempt, or each of many. An attempt that is not valid is an answer, not an error."""
-    request = body.request(name)
-    if isinstance(request, inference_pb2.BatchIdentifyRequest):
-        return JSONResponse(results(await services.call(services.inference.BatchIdentify, request)))
-    return answer(await services.call(services.inference.Identify, request))
-
-
-@quick.post("/v1/models/{name}:verify", responses=answers(inference_pb2.VerifyResponse, "Whether the claim holds."))
-async def verify(services: ServicesOf, name: str, body: VerifyBody) -> Response:
-    """Decide whether an attempt was typed by the user they claim to be."""
-    return answer(await services.call(services.inference.Verify, body.request(name)))
-
-
-router.include_router(quick)
 
 
 @router.get("/v1/models/{name}/predictions")

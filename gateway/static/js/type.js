@@ -65,7 +65,7 @@ function show() {
   byId("people").hidden = !knows();
   byId("answer").hidden = !knows() || session.enrolling !== null;
   byId("again").hidden = wanted;
-  byId("stop").hidden = !wanted;
+  byId("stop").parentElement.hidden = !wanted;
   const step = wanted ? "type" : session.enrolling ? "learn" : knows() ? "know" : "who";
   for (const one of byId("steps").children) {
     if (one.dataset.step === step) one.setAttribute("aria-current", "step");

@@ -15,7 +15,7 @@ export function showVerdict(headline, place, answer, people) {
   fill(headline, element("p", { className: "headline-name" }, sentence),
     badge(best && !people.includes(best.user) ? "UNKNOWN" : answer.decision));
   if (best) fill(place, candidates(answer, people), explanation(answer.explanation, people));
-  return best ? `${sentence}: ${percent(best.probability, 0)}.` : `${sentence}.`;
+  return best ? `${sentence}, ${percent(best.probability, 0)}` : sentence;
 }
 
 function sentenceOf(best, decision, people) {
@@ -60,7 +60,7 @@ function words(keys) {
 }
 
 function column(key, most) {
-  const svg = shape("svg", { viewBox: `0 0 18 ${2 * HALF}`, width: 18, height: 2 * HALF });
+  const svg = shape("svg", { viewBox: `0 0 18 ${2 * HALF}` });
   svg.append(shape("line", { x1: 0, x2: 18, y1: HALF, y2: HALF, class: "zero" }));
   for (const [kind, x] of [["latency", 3], ["hold", 10]]) {
     const height = (Math.abs(key[kind]) / most) * (HALF - 1);
