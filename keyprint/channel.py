@@ -12,6 +12,8 @@ MESSAGE_BYTES = 16 * 2**20
 OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
+    # A container that is started again has another address, which gRPC would not ask for within half a minute.
+    ("grpc.dns_min_time_between_resolutions_ms", 2_000),
 ]
 
 
