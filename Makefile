@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test soak wheel format protos lock clean
+.PHONY: help setup demo check test soak images wheel format protos lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -34,6 +34,9 @@ soak: setup ## What is random, many times over, and load for longer
 	KEYPRINT_TEST_KILLS=20 KEYPRINT_TEST_LOAD_SECONDS=600 pytest tests/integration/test_ingest_faults.py \
 		tests/integration/test_killed_training.py tests/integration/test_cancelled_training.py \
 		tests/integration/test_mixed_load.py
+
+images: ## Build the four containers' images, keyprint-<part>, with podman
+	scripts/images.sh
 
 wheel: setup ## Build dist/keyprint-*.whl: the client and the command line, without the services
 	scripts/wheel.sh dist

@@ -19,6 +19,8 @@ from keyprint.errors import FailedPrecondition, Unavailable
 
 SERVICES = ("ingest", "training", "inference")
 PARTS = (*SERVICES, "gateway")
+MODULES = {**{part: f"services.{part}" for part in SERVICES}, "gateway": "gateway"}
+"""What `python -m` runs for each part."""
 
 START_SECONDS = 120.0
 """How long all parts together get until they are healthy."""
@@ -75,7 +77,7 @@ class Tree:
         self._home = home.resolve()
         self._grace = grace
         self._environment = dict(environment) | self._settings()
-        self._modules = modules or {**{part: f"services.{part}" for part in SERVICES}, "gateway": "gateway"}
+        self._modules = modules or MODULES
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def _settings(self) -> dict[str, str]:
@@ -160,7 +162,7 @@ class Tree:
                     f"{' and '.join(waiting)} did not become healthy within {limit:.0f} s; "
                     f"see {self.log(waiting[0])}{self._last_words(waiting[0])}",
                 )
-            for part in [part for part in waiting if _is_healthy(part, self.addresses[part].reach)]:
+            for part in [part for part in waiting if is_healthy(part, self.addresses[part])]:
                 waiting.remove(part)
                 told(part)
             time.sleep(_LOOK_EVERY)
@@ -227,8 +229,9 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def _is_healthy(part: str, address: Address) -> bool:
-    return _is_ready(address) if part == "gateway" else is_serving(address)
+def is_healthy(part: str, address: Address) -> bool:
+    """Whether a part of this machine that listens at `address` says so of itself; the gateway, of all that it needs."""
+    return _is_ready(address.reach) if part == "gateway" else is_serving(address.reach)
 
 
 def _is_ready(address: Address) -> bool:

@@ -19,6 +19,7 @@ import pytest
 from keyprint import processes, simulate
 from keyprint.addresses import Address, free_address
 from keyprint.attempts import DEFAULT_PHRASE
+from tests import otherbackend
 
 # Machines are shared: how long an example takes says nothing.
 hypothesis.settings.register_profile("keyprint", deadline=None)
@@ -113,3 +114,9 @@ def keyprint_stack(tmp_path_factory: pytest.TempPathFactory, serve: Serve) -> It
     with serve(functools.partial(Files, directory=str(files))) as url, tree:
         tree.wait(lambda part: None)
         yield Stack(home, addresses, files, url, f"{url}/{first.name}", f"{url}/test.json")
+
+
+@pytest.fixture(scope="session")
+def client_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that holds what `make wheel` makes, with its base install, and no more."""
+    return otherbackend.install(tmp_path_factory.mktemp("client"))

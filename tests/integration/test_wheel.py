@@ -13,11 +13,6 @@ from tests.conftest import Stack
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture(scope="session")
-def client_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return otherbackend.install(tmp_path_factory.mktemp("client"))
-
-
 def test_its_client_imports_trains_and_identifies(client_python: Path, keyprint_stack: Stack) -> None:
     addresses = [keyprint_stack.addresses[part].listen for part in ("ingest", "training", "inference")]
     otherbackend.main_job(client_python, addresses, keyprint_stack.source_url, keyprint_stack.files, "wheel-ada")
