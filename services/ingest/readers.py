@@ -16,9 +16,6 @@ log = logging.getLogger(__name__)
 
 _COMMAND = [sys.executable, "-m", "services.ingest.reader"]
 
-_TRIES = 2
-"""One may have been ended for the memory that others took."""
-
 
 class Readers:
     """Up to so many processes; safe to share between threads.
@@ -45,11 +42,9 @@ class Readers:
             Unavailable: the document ends whoever reads it.
         """
         with self._turns:
-            for _ in range(_TRIES):
-                try:
-                    reader = self._idle.pop()
-                except IndexError:
-                    reader = _Reader()
+            # All that are idle may have been ended, for the memory that others took; a second try has a new one.
+            for take in (self._idle_one, _Reader):
+                reader = take()
                 try:
                     answer = reader.ask(content, rules)
                 except (EOFError, OSError):
@@ -62,6 +57,12 @@ class Readers:
         raise Unavailable(
             "READER_DIED", "The process that reads it ends, as it does when the machine runs out of memory.", "url"
         )
+
+    def _idle_one(self) -> _Reader:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return _Reader()
 
 
 class _Reader:

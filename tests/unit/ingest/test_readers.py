@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -67,6 +68,15 @@ def test_a_reader_that_was_killed_is_replaced(two: Readers) -> None:
     os.kill(killed, signal.SIGKILL)
     assert two.read(ADA, RULES).user == "ada"
     assert killed not in pids()
+
+
+def test_a_document_is_read_though_all_readers_were_killed_while_they_were_idle(two: Readers) -> None:
+    with ThreadPoolExecutor(2) as callers:
+        while len(pids()) < 2:
+            list(callers.map(lambda _: two.read(ADA, RULES), range(2)))
+    for killed in pids():
+        os.kill(killed, signal.SIGKILL)
+    assert two.read(ADA, RULES).user == "ada"
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
