@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -48,7 +49,7 @@ _STORAGE = """\
 [storage]
 driver = "overlay"
 graphroot = "{cache}/storage"
-runroot = "/run/keyprint-tests/storage"
+runroot = "/run/keyprint-tests/{run}"
 """
 
 
@@ -78,7 +79,7 @@ class Engine:
         self.environment = dict(os.environ)
         for variable, text in settings.items():
             path = self._cache / f"{variable.lower()}.toml"
-            path.write_text(text.format(cache=self._cache))
+            path.write_text(text.format(cache=self._cache, run=sha256(bytes(self._cache)).hexdigest()[:12]))
             self.environment[variable] = str(path)
 
     def run(self, *arguments: str, seconds: float = 120.0, check: bool = True) -> str:
@@ -175,7 +176,7 @@ class Engine:
         return options
 
     def clean(self) -> None:
-        """Removes what this run made, and what runs that were killed left; layers for the next builds stay a week."""
+        """Removes what this run made, and what runs that were killed left; layers for the next builds stay a day."""
         kinds = {
             "container": ["ps", "--all", "--format={{.Names}}"],
             "pod": ["pod", "ls", "--format={{.Name}}"],
@@ -189,4 +190,4 @@ class Engine:
                 found = _OURS.search(name)
                 if found and (int(found[1]) == os.getpid() or not Path(f"/proc/{found[1]}").exists()):
                     self.run(kind, "rm", *options, name, seconds=60, check=False)
-        self.run("image", "prune", "--force", "--filter", "until=168h", check=False)
+        self.run("image", "prune", "--force", "--filter", "until=24h", check=False)
