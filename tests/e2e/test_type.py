@@ -59,12 +59,16 @@ ANN = Hands.made(1, pace=70, hold=45)
 BEN = Hands.made(2, pace=48, hold=75)
 
 
-def enrol(page: Page, name: str, hands: Hands) -> None:
+def enrol(page: Page, name: str, hands: Hands, leaves: bool = False) -> None:
+    """Types eight times, and then waits, or leaves at once and comes back."""
     page.get_by_label("Your name").fill(name)
     page.get_by_role("button", name="Begin").click()
     for attempt in range(1, WANTED + 1):
         expect(page.locator("#typing-title")).to_have_text(f"{name}: attempt {attempt} of {WANTED}")
         hands.type(page)
+    if leaves:
+        page.goto("/")
+        page.goto("/type")
     expect(page.locator("#typing-title")).to_have_text("Who is typing?", timeout=PATIENCE_MS)
 
 
@@ -84,7 +88,7 @@ def test_two_people_at_one_keyboard_are_told_apart(page: Page) -> None:
     page.get_by_label("Your name").fill("Ann")
     page.get_by_role("button", name="Begin").click()
     expect(page.locator("#name-error")).to_contain_text("known already")
-    enrol(page, "Ben", BEN)
+    enrol(page, "Ben", BEN, leaves=True)
     for who, hands in (("Ben", BEN), ("Ann", ANN), ("Ben", BEN)):
         hands.type(page)
         expect(page.locator("#strips li").first).to_contain_text(who)
