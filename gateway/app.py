@@ -28,6 +28,9 @@ Tells people apart by how they type: import typing data, look at it, train model
 Every error is a problem document (RFC 9457) whose `reason` is stable and whose `field` names what to mend.
 A model is called `name` (its newest version), `name@version` or `name@alias`.
 
+What is posted may be sent again: the same source or the same files are the same dataset, and a second training job with
+the `Idempotency-Key` of the first is the first.
+
 Every answer has an `X-Request-Id`, the one that was sent or one that was made, which stands in the log of every
 service that the request reached. `X-Request-Timeout` says for how many seconds the client waits: nothing works on for
 longer. What is got as JSON has an `ETag`; `If-None-Match` gets 304 where nothing has changed.
