@@ -23,6 +23,8 @@ def entry(name: str, version: int, directory: Path) -> Model:
     if not evaluation.confusion.fits(len(made.labels), evaluation.attempts):
         raise ValueError("metrics.json: confusion: it is of other users or attempts")
     files, training = package.files(directory), made.training
+    if not training.attempt_ids or len(training.attempt_ids) != len(training.timing_ids):
+        raise ValueError("training.json: timing_ids: there must be one for each of attempt_ids, and one at least")
     return Model(
         name=name,
         version=version,

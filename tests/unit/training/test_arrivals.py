@@ -216,6 +216,8 @@ def cells(actual: list[int], predicted: list[int], count: list[int]) -> dict[str
         (saying("training", seed=None), "training.json: seed: Input should be a valid integer"),
         (saying("training", fit_seconds="long"), "training.json: fit_seconds: Input should be a valid number"),
         (saying("training", near_ties=2**40), "training.json: near_ties: Input should be less than"),
+        (saying("training", attempt_ids=[], timing_ids=[]), "training.json: timing_ids: there must be one for each"),
+        (saying("training", timing_ids=[]), "training.json: timing_ids: there must be one for each of attempt_ids"),
         (saying("metrics", users=None), "metrics.json: users: "),
         (saying("metrics", users=[]), "metrics.json: users: they are others than those of labels.json"),
         (saying("metrics", confusion=[1]), "metrics.json: confusion: Input should be an object"),
