@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from keyprint.cli.console import add_row, enum_name, output
+from keyprint.cli.console import add_row, enum_name, output, percent
 from keyprint.v1 import training_pb2
 
 
@@ -12,7 +12,7 @@ def print_comparison(comparison: training_pb2.Comparison) -> None:
     """Prints every model's figures on one hold-out, best first, and why some have none."""
     split = enum_name(comparison, "split").lower()
     table = Table(
-        title=f"On the {split} {comparison.holdout:.0%} of {comparison.dataset}: {comparison.attempts:,} attempts",
+        title=f"On the {split} {percent(comparison.holdout)} of {comparison.dataset}: {comparison.attempts:,} attempts",
         title_justify="left",
     )
     for name in ("model", "learner"):

@@ -62,6 +62,11 @@ def enum_name(message: Message, field: str) -> str:
     return name
 
 
+def percent(share: float) -> str:
+    """A share as it was asked for, in percent: rounded to whole ones, 0.999 would be all."""
+    return f"{share * 100:.6g}%"
+
+
 def moment(at: Timestamp) -> str:
     """A moment, in UTC to the second; empty before it has come."""
     return at.ToDatetime().isoformat(sep=" ", timespec="seconds") if at.seconds else ""

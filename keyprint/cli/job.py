@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from keyprint.cli.console import add_row, enum_name, moment, output, progress_bar
+from keyprint.cli.console import add_row, enum_name, moment, output, percent, progress_bar
 from keyprint.client import TrainingClient
 from keyprint.errors import FailedPrecondition
 from keyprint.v1 import training_pb2
@@ -47,8 +47,8 @@ def print_job(job: training_pb2.TrainingJob) -> None:
         "error": f"{job.error.message} [{job.error.reason}]" if job.error.reason else "",
         "model": f"{job.model}@{job.version}",
         "dataset": job.dataset,
-        "hold-out": f"{split} {job.holdout:.0%}, seed {job.seed}",
-        "impostors": f"{job.impostors:.0%} of the users" if job.impostors else "",
+        "hold-out": f"{split} {percent(job.holdout)}, seed {job.seed}",
+        "impostors": f"{percent(job.impostors)} of the users" if job.impostors else "",
         "learner": job.learner,
         "parameters": ", ".join(f"{name}={value:g}" for name, value in params),
         "features": job.features,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from keyprint.cli.console import add_row, enum_name, moment, output
+from keyprint.cli.console import add_row, enum_name, moment, output, percent
 from keyprint.v1 import training_pb2
 
 
@@ -69,7 +69,7 @@ def _curve(model: training_pb2.Model) -> str:
 def _held_out(model: training_pb2.Model) -> dict[str, str]:
     split = enum_name(model, "split").lower()
     return {
-        "hold-out": f"{split} {model.holdout:.0%}, {model.evaluation.attempts:,} attempts",
+        "hold-out": f"{split} {percent(model.holdout)}, {model.evaluation.attempts:,} attempts",
         "near ties": f"{model.near_ties:,} held-out attempts" if model.near_ties else "",
     }
 

@@ -31,7 +31,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json([to_dict(one) for one in found])
         return
-    table = Table("model", "aliases", "learner", "dataset", "users", "accuracy", "trained at")
+    table = Table("model", "aliases", "learner", "dataset", "users", "accuracy", "published at")
     for one in found:
         add_row(
             table,

@@ -1000,3 +1000,8 @@ def test_learners_are_listed_with_what_training_says_of_them(services: Services,
 def test_a_comparison_shows_how_likely_each_difference_is_by_chance(services: Services, keyprint: Run) -> None:
     out = keyprint("models", "compare", "ds_1").out
     assert "0.031" in next(line for line in out.splitlines() if "second@1" in line)
+
+
+def test_a_comparison_tells_its_hold_out_as_it_was_asked_for(services: Services, keyprint: Run) -> None:
+    for share, told in (("0.999", "late 99.9% of ds_1"), ("0.2", "late 20% of ds_1")):
+        assert told in keyprint("models", "compare", "ds_1", "--holdout", share).out
