@@ -8,8 +8,8 @@ _MEMORY = 0.1
 """Share of the work over which an older pace fades to a third of its weight."""
 
 
-class Pace:
-    """The pace of one piece of work, smoothed: single steps take what the machine lets them take."""
+class Estimate:
+    """What one piece of work still takes, by its pace, smoothed: single steps take what the machine lets them take."""
 
     def __init__(self) -> None:
         self._progress = 0.0

@@ -13,9 +13,9 @@ from sqlalchemy import exc
 
 from keyprint.holdout import Split
 from services.training.entry import entry
+from services.training.estimate import Estimate
 from services.training.jobs import Jobs
 from services.training.models import Models
-from services.training.pace import Pace
 from services.training.process import Process
 from services.training.store import Store
 from services.training.tables import Job
@@ -82,14 +82,14 @@ class Runner:
 
     def _train(self, job: Job, directory: Path) -> Outcome | Failure | None:
         """What the process says in the end, the job's curve filled in; None if the job is to stop."""
-        pace = Pace()
+        estimate = Estimate()
         with Process(self._order(job, directory)) as process:
             while not _patiently(lambda: self._jobs.is_cancelling(job.id)):
                 heard = process.heard(_LOOK_SECONDS)
                 progress = [said for said in heard if isinstance(said, Progress)]
                 if progress:
                     job.curve += tuple(said.point for said in progress if said.point)
-                    self._note(job, progress[-1], pace.remaining(progress[-1].progress, time.monotonic()))
+                    self._note(job, progress[-1], estimate.remaining(progress[-1].progress, time.monotonic()))
                 for said in heard:
                     if not isinstance(said, Progress):
                         return said
