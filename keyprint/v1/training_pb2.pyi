@@ -389,7 +389,7 @@ class TrainingJob(_message.Message):
     progress: _builtins.float
     """Share of the whole that is done, 0 to 1."""
     message: _builtins.str
-    """One sentence for people: "Training has started: epoch 3 of 40." """
+    """One sentence for people: "Training has started: step 3 of 40." """
     dataset: _builtins.str
     """Dataset id."""
     learner: _builtins.str

@@ -289,7 +289,7 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
             if job.state != JOB.STATE_RUNNING:
                 break
             job.progress = step / (self._steps + 1)
-            job.message = f"Training has started: epoch {step} of {self._steps}."
+            job.message = f"Training has started: step {step} of {self._steps}."
             job.remaining_seconds = self._pause * (self._steps - step)
             job.curve.add(step=step, loss=2.3 / step, accuracy=1 - 0.7 / step)
             yield job
