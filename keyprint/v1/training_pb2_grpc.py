@@ -190,14 +190,15 @@ class TrainingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteModel(self, request, context):
-        """Deletes a model; a bare name deletes all its versions.
+        """Deletes a model; a bare name deletes all its versions. Inference asks what a reference names when its last answer is
+        older than two seconds, and goes on with that one until then.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetModelAlias(self, request, context):
-        """Points an alias of a name at one of its versions, in one step.
+        """Points an alias of a name at one of its versions, in one step, which inference follows as it does DeleteModel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,9 +56,11 @@ class TrainingServiceStub:
     ListModels: _grpc.UnaryUnaryMultiCallable[_training_pb2.ListModelsRequest, _training_pb2.ListModelsResponse]
     """All models, newest first."""
     DeleteModel: _grpc.UnaryUnaryMultiCallable[_training_pb2.DeleteModelRequest, _empty_pb2.Empty]
-    """Deletes a model; a bare name deletes all its versions."""
+    """Deletes a model; a bare name deletes all its versions. Inference asks what a reference names when its last answer is
+    older than two seconds, and goes on with that one until then.
+    """
     SetModelAlias: _grpc.UnaryUnaryMultiCallable[_training_pb2.SetModelAliasRequest, _training_pb2.Model]
-    """Points an alias of a name at one of its versions, in one step."""
+    """Points an alias of a name at one of its versions, in one step, which inference follows as it does DeleteModel."""
     ListAliasMoves: _grpc.UnaryUnaryMultiCallable[_training_pb2.ListAliasMovesRequest, _training_pb2.ListAliasMovesResponse]
     """Where the aliases of a name pointed, and since when, newest first."""
     CompareModels: _grpc.UnaryUnaryMultiCallable[_training_pb2.CompareModelsRequest, _training_pb2.Comparison]
@@ -97,9 +99,11 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     ListModels: _aio.UnaryUnaryMultiCallable[_training_pb2.ListModelsRequest, _training_pb2.ListModelsResponse]  # type: ignore[assignment]
     """All models, newest first."""
     DeleteModel: _aio.UnaryUnaryMultiCallable[_training_pb2.DeleteModelRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a model; a bare name deletes all its versions."""
+    """Deletes a model; a bare name deletes all its versions. Inference asks what a reference names when its last answer is
+    older than two seconds, and goes on with that one until then.
+    """
     SetModelAlias: _aio.UnaryUnaryMultiCallable[_training_pb2.SetModelAliasRequest, _training_pb2.Model]  # type: ignore[assignment]
-    """Points an alias of a name at one of its versions, in one step."""
+    """Points an alias of a name at one of its versions, in one step, which inference follows as it does DeleteModel."""
     ListAliasMoves: _aio.UnaryUnaryMultiCallable[_training_pb2.ListAliasMovesRequest, _training_pb2.ListAliasMovesResponse]  # type: ignore[assignment]
     """Where the aliases of a name pointed, and since when, newest first."""
     CompareModels: _aio.UnaryUnaryMultiCallable[_training_pb2.CompareModelsRequest, _training_pb2.Comparison]  # type: ignore[assignment]
@@ -195,7 +199,9 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_pb2.DeleteModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a model; a bare name deletes all its versions."""
+        """Deletes a model; a bare name deletes all its versions. Inference asks what a reference names when its last answer is
+        older than two seconds, and goes on with that one until then.
+        """
 
     @_abc_1.abstractmethod
     def SetModelAlias(
@@ -203,7 +209,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_pb2.SetModelAliasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_training_pb2.Model, _abc.Awaitable[_training_pb2.Model]]:
-        """Points an alias of a name at one of its versions, in one step."""
+        """Points an alias of a name at one of its versions, in one step, which inference follows as it does DeleteModel."""
 
     @_abc_1.abstractmethod
     def ListAliasMoves(
