@@ -133,9 +133,11 @@ def decode(content: bytes | memoryview, most: int) -> Decoded:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _leniently(bytes(content), most)
     if isinstance(typed.user_data, list) and isinstance(typed.user_label, str) and typed.attempts is msgspec.UNSET:
-        return Decoded(_label(typed.user_label), typed.next, typed.user_data, _none(typed.user_data, most))
+        _check_count(typed.user_data, most)
+        return Decoded(_label(typed.user_label), typed.next, typed.user_data, [False] * len(typed.user_data))
     if isinstance(typed.attempts, list) and typed.user_data is typed.user_label is msgspec.UNSET:
-        return Decoded(None, typed.next, typed.attempts, _none(typed.attempts, most))
+        _check_count(typed.attempts, most)
+        return Decoded(None, typed.next, typed.attempts, [False] * len(typed.attempts))
     raise _no_document("an object with user_label and user_data, or with attempts")
 
 
@@ -178,7 +180,7 @@ def _leniently(content: bytes, most: int) -> Decoded:
         listed = None
     if listed is None or not (labelled or unlabelled):
         raise _no_document("an object with user_label and user_data, or with attempts, each a list")
-    _none(listed, most)
+    _check_count(listed, most)
     read = [_attempt(one) for one in listed]
     return Decoded(
         _label(_text(found.user_label)) if labelled else None,
@@ -209,15 +211,14 @@ def _text(found: msgspec.Raw) -> str | None:
     return text
 
 
-def _none(listed: list[Any], most: int) -> list[bool]:
-    """That none of the attempts is malformed.
+def _check_count(listed: list[Any], most: int) -> None:
+    """Returns if there are at most so many attempts.
 
     Raises:
-        InvalidArgument: there are more than so many.
+        InvalidArgument: there are more.
     """
     if len(listed) > most:
         raise InvalidArgument("LIMIT_EXCEEDED", f"It has more than {most:,} attempts, the most of a document.", "url")
-    return [False] * len(listed)
 
 
 def _attempt(found: msgspec.Raw) -> list[Keystroke] | None:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from keyprint.attempts import Flags, Times
 from keyprint.moments import microseconds
 
-Times = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int32]
 
