@@ -83,7 +83,8 @@ class Ending:
 
 
 def _no_valid_attempts(dataset: Dataset) -> KeyprintError:
-    what = f"None of the {dataset.attempts:,} attempts reads as the phrase {dataset.phrase!r}."
+    which = f"None of its {dataset.attempts:,} attempts" if dataset.attempts > 1 else "No attempt in it"
+    what = f"{which} reads as the phrase {dataset.phrase!r}."
     return FailedPrecondition("NO_VALID_ATTEMPTS", what, "phrase")
 
 

@@ -123,16 +123,23 @@ def test_a_dead_link_keeps_what_was_read_and_the_same_url_goes_on_there(
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
-    [("<html>", "NOT_JSON"), ("{}", "NOT_A_DOCUMENT"), ('{"user_label": "a", "user_data": []}', "NO_VALID_ATTEMPTS")],
+    ("content", "reason", "told"),
+    [
+        ("<html>", "NOT_JSON", "The document is not JSON."),
+        ("{}", "NOT_A_DOCUMENT", "The JSON is no typing document"),
+        ('{"user_label": "a", "user_data": []}', "NO_VALID_ATTEMPTS", "No attempt in it reads as the phrase 'hi'."),
+        ('{"attempts": [[]]}', "NO_VALID_ATTEMPTS", "No attempt in it reads as the phrase 'hi'."),
+        ('{"attempts": [[], []]}', "NO_VALID_ATTEMPTS", "None of its 2 attempts reads as the phrase 'hi'."),
+    ],
 )
 def test_a_source_with_nothing_usable_fails_and_leaves_nothing(
-    web: tuple[Path, str], run: Callable[..., Dataset], tmp_path: Path, content: str, reason: str
+    web: tuple[Path, str], run: Callable[..., Dataset], tmp_path: Path, content: str, reason: str, told: str
 ) -> None:
     folder, url = web
     (folder / "bad.json").write_text(content)
     dataset = run(url + "bad.json")
     assert (dataset.state, dataset.error_reason, dataset.documents) == ("FAILED", reason, [])
+    assert told in dataset.error_message
     assert list((tmp_path / "state" / "datasets").iterdir()) == []
 
 
