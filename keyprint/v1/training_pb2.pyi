@@ -1569,7 +1569,7 @@ class ComparisonRow(_message.Message):
 
     @_builtins.property
     def error(self) -> _attempts_pb2.Error:
-        """Why it could not be evaluated: OTHER_FEATURES, OTHER_PHRASE, UNKNOWN_USERS, NO_RELEASE_TIMES, MODEL_DAMAGED; unset
+        """Why it could not be evaluated: OTHER_FEATURES, OTHER_PHRASE, UNKNOWN_USERS, NO_RELEASE_TIMES, MODEL_CORRUPT; unset
         when it was.
         """
 

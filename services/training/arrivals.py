@@ -130,7 +130,7 @@ def _checked(name: str, directory: Path, memory_mib: int) -> Model:
     features = FEATURE_SETS.get(model.features)
     if features is None or features.version != model.features_version:
         raise FailedPrecondition(
-            "UNKNOWN_FEATURE_SET",
+            "OTHER_FEATURES",
             f"The model reads features {model.features!r} of version {model.features_version}, which this Keyprint "
             "does not have.",
             "content",

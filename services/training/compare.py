@@ -124,7 +124,7 @@ class Comparer:
             self._models.get(model.reference)
             log.warning("%s cannot be evaluated", model.reference, exc_info=error)
             message = "Its package cannot be read or does not run; train it again."
-            raise Internal("MODEL_DAMAGED", message, "model") from None
+            raise Internal("MODEL_CORRUPT", message, "model") from None
         truth = _positions(holdout.users, users)
         evaluation = evaluate(probabilities, truth, users, made.decision)
         return _Judged(evaluation, probabilities.argmax(axis=1) == truth, _seen(made, holdout))

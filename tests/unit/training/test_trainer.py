@@ -336,7 +336,7 @@ def test_a_damaged_model_is_listed_as_such_below_the_others(
     first, last = Comparer(models, store).compare(typing())
     assert (first.model.name, first.error, last.model.name) == ("ada", None, "bob")
     assert last.error
-    assert (last.error.reason, last.figures) == ("MODEL_DAMAGED", None)
+    assert (last.error.reason, last.figures) == ("MODEL_CORRUPT", None)
 
 
 def test_a_model_whose_files_are_gone_is_damaged(house: tuple[Models, Store, Model]) -> None:
@@ -344,7 +344,7 @@ def test_a_model_whose_files_are_gone_is_damaged(house: tuple[Models, Store, Mod
     store.delete("ada", 1)
     (row,) = Comparer(models, store).compare(typing())
     assert row.error
-    assert row.error.reason == "MODEL_DAMAGED"
+    assert row.error.reason == "MODEL_CORRUPT"
 
 
 def test_a_model_that_is_deleted_while_it_is_read_is_left_out(
@@ -435,10 +435,10 @@ def test_a_model_whose_package_was_changed_is_damaged_and_nothing_is_kept_of_it(
     holdout = typing()
     (row,) = Comparer(models, store).compare(holdout)
     assert row.error
-    assert row.error.reason == "MODEL_DAMAGED"
+    assert row.error.reason == "MODEL_CORRUPT"
     with pytest.raises(Internal) as caught:
         Comparer(models, store).evaluate("ada", holdout)
-    assert caught.value.reason == "MODEL_DAMAGED"
+    assert caught.value.reason == "MODEL_CORRUPT"
     # Mended, it is measured.
     path.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
     assert package.digest(store.directory("ada", 1)) == model.digest
