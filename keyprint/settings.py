@@ -151,14 +151,14 @@ class Settings(BaseSettings):
         return init_settings, env_settings, _Files(settings_cls)
 
     def directory(self, part: str) -> Path:
-        """A part's own directory below `home`, made if it is not there.
+        """A part's own directory below `home`, made for the eyes of its owner alone if it is not there.
 
         Raises:
             FailedPrecondition: it cannot be made.
         """
         directory = (self.home / part).resolve()
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise _invalid("home", str(self.home), f"it must be a directory to write in ({error.strerror})") from None
         return directory

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from keyprint.errors import InvalidArgument
 
 LONGEST_URL = 2048
+_PORTS = {"http": 80, "https": 443}
 _SHOWN = 200
 _HIDDEN = "…"
 _HOST = re.compile(r"([a-zA-Z0-9_-][a-zA-Z0-9_.-]*|\[[0-9a-fA-F:.]+\])(:[0-9]*)?")
@@ -79,7 +80,9 @@ def resolve(base: str, named: str) -> str:
 def lane(url: str) -> str:
     """What sources that wait for each other have in common: the host and port of a URL, and that they were uploaded."""
     parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2].lower() or parts.scheme
+    if not parts.hostname:
+        return parts.scheme
+    return f"{parts.hostname.rstrip('.')}:{parts.port or _PORTS[parts.scheme]}"
 
 
 def _wrong(sentence: str) -> InvalidArgument:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -116,3 +117,8 @@ def test_a_secret_in_a_file_is_not_told_where_it_is_wrong(monkeypatch: pytest.Mo
     with pytest.raises(FailedPrecondition, match="KEYPRINT_INGEST_DATABASE is wrong") as refused:
         read(IngestSettings)
     assert "sesame" not in refused.value.message
+
+
+def test_what_a_part_keeps_is_for_its_owner_alone(tmp_path: Path) -> None:
+    directory = IngestSettings(home=tmp_path).directory("ingest")
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700

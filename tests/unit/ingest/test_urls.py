@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from urllib3.util import parse_url
 
 from keyprint.errors import InvalidArgument
-from services.ingest.urls import check_url, resolve, shown, without_credentials
+from services.ingest.urls import check_url, lane, resolve, shown, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -127,3 +127,11 @@ def test_credentials_are_not_shown_wherever_they_stand(named: str) -> None:
 
 def test_what_holds_no_credentials_is_shown() -> None:
     assert shown("ftp://host/x") == "'ftp://host/x'"
+
+
+def test_a_host_has_one_lane_however_it_is_written() -> None:
+    written = ("http://u:p@Example.org/a", "http://example.org:80/", "http://example.org./b?c", "http://EXAMPLE.org:/")
+    assert {lane(one) for one in written} == {"example.org:80"}
+    assert lane("https://example.org") == "example.org:443"
+    assert lane("http://[2001:db8::1]:8000/") == "2001:db8::1:8000"
+    assert lane("upload:user_0.json") == "upload"
