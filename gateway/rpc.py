@@ -29,8 +29,6 @@ CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
     *OPTIONS,
     # Where a name leads to several replicas, calls are spread over them.
     ("grpc.lb_policy_name", "round_robin"),
-    # A service that comes back is found within seconds; gRPC's own limit is two minutes.
-    ("grpc.max_reconnect_backoff_ms", 2_000),
     # The services are on this machine or in this cluster; a proxy for the web leads elsewhere.
     ("grpc.enable_http_proxy", 0),
 ]

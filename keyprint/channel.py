@@ -14,6 +14,8 @@ OPTIONS = [
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     # A container that is started again has another address, which gRPC would not ask for within half a minute.
     ("grpc.dns_min_time_between_resolutions_ms", 2_000),
+    # A service that comes back is found within seconds; gRPC's own limit is two minutes.
+    ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
 
 

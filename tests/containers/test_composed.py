@@ -89,7 +89,7 @@ def test_a_new_version_with_other_tables_goes_on_with_what_the_volumes_hold(comp
         model = main_job.trained(http, dataset, "adaboost", "before")
         before = predictions(http, model, dataset)
     composed.tag = next_version(composed, tmp_path)
-    composed.compose("up", "--detach")
+    composed.compose("up", "--detach", "--force-recreate")
     composed.wait()
     for part in PARTS:
         assert inspected(composed, composed.container(part))["ImageName"].endswith(composed.tag)
@@ -131,9 +131,14 @@ def next_version(composed: Composed, folder: Path) -> str:
 
 
 def predictions(http: httpx.Client, model: str, dataset: str) -> str:
-    answer = http.get(f"/v1/models/{model}/predictions.csv", params={"dataset": dataset, "rows": "attempts"})
-    assert answer.is_success, answer.text
-    return answer.text
+    """The CSV; inference may be about to find a service again that was started anew."""
+    ends = time.monotonic() + 60
+    while True:
+        answer = http.get(f"/v1/models/{model}/predictions.csv", params={"dataset": dataset, "rows": "attempts"})
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > ends:
+            assert answer.is_success, answer.text
+            return answer.text
+        time.sleep(0.5)
 
 
 def psql(composed: Composed, database: str, query: str) -> str:
