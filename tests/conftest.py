@@ -37,6 +37,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 _MAY_BE_ABSENT = ("../shared", "accelerator")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browsers come last: while one is open, Playwright has an event loop in this thread, beside which none can run."""
+    items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """On CI a test that is skipped has failed: what it needs was not installed."""
