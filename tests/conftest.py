@@ -38,8 +38,11 @@ _MAY_BE_ABSENT = ("../shared", "accelerator")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browsers come last: while one is open, Playwright has an event loop in this thread, beside which none can run."""
-    items.sort(key=lambda item: "e2e" in item.path.parts)
+    """What is quick comes first, and before there is a browser.
+
+    As long as one is open, Playwright has an event loop in this thread, beside which no other can run.
+    """
+    items.sort(key=lambda item: "unit" not in item.path.parts)
 
 
 @pytest.hookimpl(wrapper=True)
