@@ -7,7 +7,7 @@ attempt `i` being `offsets[i]:offsets[i + 1]`.  No function loops over keystroke
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -141,6 +141,27 @@ def encode(characters: Sequence[str]) -> Codes:
     return np.fromiter(map(_CODES.__getitem__, characters), np.int32, len(characters))
 
 
+def check_lengths(characters: Sized, pressed_at: Sized, released_at: Sized) -> None:
+    """Nothing, if an attempt has as many press times as keys, and as many release times or none.
+
+    Raises:
+        InvalidArgument: the lengths differ.
+    """
+    count, presses, releases = len(characters), len(pressed_at), len(released_at)
+    if presses != count or releases not in (0, count):
+        raise InvalidArgument(
+            "ATTEMPT_INVALID",
+            f"The attempt has {count} characters, {presses} press times and {releases} release times; there must be as "
+            "many of each, or no release times.",
+            "attempt",
+        )
+
+
+def offsets(lengths: Times) -> Times:
+    """int64[n + 1]: where each of n attempts of these lengths begins, one behind the other, and where the last ends."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+
+
 def single(characters: Sequence[str], pressed_at: Sequence[int], released_at: Sequence[int]) -> Keystrokes:
     """One attempt as a batch of one.
 
@@ -152,14 +173,8 @@ def single(characters: Sequence[str], pressed_at: Sequence[int], released_at: Se
     Raises:
         InvalidArgument: the lengths differ.
     """
+    check_lengths(characters, pressed_at, released_at)
     count = len(characters)
-    if len(pressed_at) != count or len(released_at) not in (0, count):
-        raise InvalidArgument(
-            "ATTEMPT_INVALID",
-            f"The attempt has {count} characters, {len(pressed_at)} press times and {len(released_at)} release times; "
-            "there must be as many of each, or no release times.",
-            "attempt",
-        )
     return Keystrokes(
         offsets=np.array([0, count], np.int64),
         character=encode(characters),

@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable
 from concurrent import futures
 from functools import partial
-from itertools import islice
 from typing import ParamSpec, TypeVar, cast
 
 log = logging.getLogger(__name__)
@@ -100,7 +99,7 @@ class Load(futures.ThreadPoolExecutor):
         What it gives back knows nothing of the call: gRPC counts by it, for a limit of its own that is not set here.
         """
         self._waiting.put(partial(fn, *args, **kwargs))
-        for name in islice(self._names, 1):
+        if name := next(self._names, None):
             threading.Thread(target=_answer, args=(self._waiting, self.held), name=name, daemon=True).start()
         return cast("futures.Future[Result]", _NOTHING)
 

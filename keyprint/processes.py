@@ -10,11 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from keyprint.addresses import Address, setting_of
+from keyprint.addresses import Address, free_address, setting_of
 from keyprint.errors import FailedPrecondition, Unavailable
 
 SERVICES = ("ingest", "training", "inference")
@@ -44,6 +44,14 @@ def checkout(root: Path | None = None) -> Path:
             f"{missing[0].relative_to(root)}. Clone the repository, run `make setup` and use its .venv/bin/keyprint.",
         )
     return root
+
+
+def free_addresses(parts: Iterable[str] = PARTS) -> dict[str, Address]:
+    """An address of its own for each part, where nothing listens yet."""
+    found: dict[str, Address] = {}
+    for part in parts:
+        found[part] = free_address(tuple(found.values()))
+    return found
 
 
 class Tree:

@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 
 from keyprint import processes, simulate
-from keyprint.addresses import Address, free_address
 from keyprint.attempts import DEFAULT_PHRASE
 
 PATH = Path(__file__).parent.parent / "gateway" / "examples.json"
@@ -29,9 +28,7 @@ Recorded = dict[str, dict[str, Any]]
 
 def main() -> None:
     """Writes the file."""
-    addresses: dict[str, Address] = {}
-    for part in processes.PARTS:
-        addresses[part] = free_address(tuple(addresses.values()))
+    addresses = processes.free_addresses()
     with tempfile.TemporaryDirectory() as home:
         tree = processes.Tree(addresses, processes.checkout(), Path(home), 1.0, dict(os.environ))
         with tree, httpx.Client(base_url=addresses["gateway"].url.rstrip("/"), timeout=300) as http:

@@ -17,7 +17,7 @@ import hypothesis
 import pytest
 
 from keyprint import processes, simulate
-from keyprint.addresses import Address, free_address
+from keyprint.addresses import Address
 from keyprint.attempts import DEFAULT_PHRASE
 from tests import otherbackend
 
@@ -114,9 +114,7 @@ def keyprint_stack(tmp_path_factory: pytest.TempPathFactory, serve: Serve) -> It
     """One house for all tests that want a whole one."""
     home, files = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("files")
     first, *_ = simulate.write(files, 4, 30, DEFAULT_PHRASE, test=True)
-    addresses: dict[str, Address] = {}
-    for part in processes.PARTS:
-        addresses[part] = free_address(tuple(addresses.values()))
+    addresses = processes.free_addresses()
     environment = {**os.environ, "KEYPRINT_INGEST_ALLOW_NETS": "127.0.0.0/8"}
     tree = processes.Tree(addresses, processes.checkout(), home, 1.0, environment)
     with serve(functools.partial(Files, directory=str(files))) as url, tree:

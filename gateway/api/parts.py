@@ -120,16 +120,18 @@ async def event_stream(name: str, messages: AsyncGenerator[AnyMessage, None], la
         KeyprintError: the stream failed before its first message.
     """
     first = await anext(messages, None)
-    known = first is not None and _event(name, first).id == last
-    if first is not None and known and to_dict(first)["state"] not in _RUNNING:
-        await messages.aclose()
-        return Response(status_code=204)
+    begun = [] if first is None else [_event(name, first)]
+    if first is not None and begun[0].id == last:
+        begun.clear()
+        if to_dict(first)["state"] not in _RUNNING:
+            await messages.aclose()
+            return Response(status_code=204)
 
     async def events() -> AsyncGenerator[ServerSentEvent, None]:
         async with aclosing(messages):
             try:
-                if first is not None and not known:
-                    yield _event(name, first)
+                for event in begun:
+                    yield event
                 async for message in messages:
                     yield _event(name, message)
             except KeyprintError as error:

@@ -23,7 +23,7 @@ class Question(NamedTuple):
     """About one attempt.
 
     Attributes:
-        attempt: checked by `requests.check`.
+        attempt: checked by `keyprint.attempts.check_lengths`.
         threshold: to decide at.
         candidates: how many to tell.
     """

@@ -38,7 +38,7 @@ def keystrokes(padded: Padded) -> Keystrokes:
     malformed = gap.any(axis=1) | unread.any(axis=1)
     kept = filled & ~malformed[:, None]
     return Keystrokes(
-        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(kept.sum(axis=1))]),
+        offsets=attempts.offsets(kept.sum(axis=1)),
         character=codes[kept],
         pressed_at=padded.pressed_at[kept],
         released_at=padded.released_at[kept],

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import grpc
 
+from keyprint.attempts import check_lengths
 from keyprint.errors import FailedPrecondition
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from services.inference import decide, requests
@@ -96,12 +97,13 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: inference_pb2.IdentifyRequest | inference_pb2.VerifyRequest, candidates: int = 0
     ) -> tuple[Engine, float, float, Finding]:
         """The engine, the rate and the threshold that it decides at, and what it finds."""
-        requests.check(request.attempt)
+        typed = request.attempt
+        check_lengths(typed.character, typed.pressed_at, typed.released_at)
         engine = self._models.get(request.model)
         far, threshold = _enough(engine, request.far)
         if engine.release_times:
-            engine.check_released(requests.released(request.attempt))
-        return engine, far, threshold, self._finder.find_one(engine, Question(request.attempt, threshold, candidates))
+            engine.check_released(requests.released(typed))
+        return engine, far, threshold, self._finder.find_one(engine, Question(typed, threshold, candidates))
 
     def PredictDataset(  # noqa: N802
         self, request: inference_pb2.PredictDatasetRequest, context: grpc.ServicerContext

@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 
 from keyprint import simulate
-from keyprint.addresses import Address, free_address
 from keyprint.attempts import DEFAULT_PHRASE
-from keyprint.processes import PARTS, SERVICES, is_healthy
+from keyprint.processes import SERVICES, free_addresses, is_healthy
 from tests.conftest import Stack
 from tests.containers.engine import ROOT, Engine
 
@@ -27,9 +26,7 @@ class Composed:
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.engine = engine
         self.tag = engine.tag
-        addresses: dict[str, Address] = {}
-        for part in PARTS:
-            addresses[part] = free_address(tuple(addresses.values()))
+        addresses = free_addresses()
         files = folder / "files"
         first, *_ = simulate.write(files, 4, 30, DEFAULT_PHRASE, test=True)
         # Containers have users of their own, who read these.

@@ -16,7 +16,6 @@ import pytest
 
 from gateway.examples import recorded
 from keyprint import processes
-from keyprint.addresses import Address, free_address
 from scripts import examples
 
 BIN = Path(sys.executable).parent
@@ -41,9 +40,7 @@ CHECKS = (
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A house of its own: a fuzzer deletes what it finds."""
-    addresses: dict[str, Address] = {}
-    for part in processes.PARTS:
-        addresses[part] = free_address(tuple(addresses.values()))
+    addresses = processes.free_addresses()
     with processes.Tree(
         addresses, processes.checkout(), tmp_path_factory.mktemp("home"), 1.0, dict(os.environ)
     ) as tree:

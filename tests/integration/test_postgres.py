@@ -21,11 +21,12 @@ import pytest
 from sqlalchemy import event
 
 from keyprint import simulate
-from keyprint.addresses import Address, free_address
+from keyprint.addresses import free_address
 from keyprint.attempts import DEFAULT_PHRASE
 from keyprint.channel import channel as open_channel
 from keyprint.client import IngestClient, TrainingClient
 from keyprint.errors import AlreadyExists, InvalidArgument, KeyprintError, Unavailable, from_rpc_error
+from keyprint.processes import free_addresses
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc, training_pb2, training_pb2_grpc
 from services.training.jobs import Asked, Jobs
 from services.training.models import Models
@@ -111,9 +112,7 @@ class House:
     """Ingest and training, each on its database."""
 
     def __init__(self, home: Path, database: str) -> None:
-        self.addresses: dict[str, Address] = {}
-        for part in PARTS:
-            self.addresses[part] = free_address(tuple(self.addresses.values()))
+        self.addresses = free_addresses(PARTS)
         self._home = home
         self._environment = {
             **os.environ,

@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from keyprint.addresses import Address, free_address, setting_of
-from keyprint.processes import PARTS
+from keyprint.addresses import Address, setting_of
+from keyprint.processes import PARTS, free_addresses
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -57,9 +57,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[Up] = []
 
     def begin() -> Up:
-        addresses: dict[str, Address] = {}
-        for part in PARTS:
-            addresses[part] = free_address(tuple(addresses.values()))
+        addresses = free_addresses()
         environment = {**os.environ, "KEYPRINT_HOME": str(tmp_path / "home"), "KEYPRINT_GRACE_SECONDS": "2"}
         environment |= {setting_of(part): address.listen for part, address in addresses.items()}
         process = subprocess.Popen(  # noqa: S603 - our own

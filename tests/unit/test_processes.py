@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from keyprint import processes
-from keyprint.addresses import Address, free_address
+from keyprint.addresses import Address
 from keyprint.errors import FailedPrecondition, Unavailable
 
 SERVICE = """
@@ -77,10 +77,9 @@ def tree(tmp_path: Path) -> Make:
     def make(grace: float = 1.0, **sources: str) -> processes.Tree:
         root = tmp_path / "root"
         root.mkdir()
-        addresses: dict[str, Address] = {}
         for part, source in sources.items():
             (root / f"stand_in_{part}.py").write_text(dedent(source))
-            addresses[part] = free_address(tuple(addresses.values()))
+        addresses = processes.free_addresses(sources)
         modules = {part: f"stand_in_{part}" for part in sources}
         return processes.Tree(addresses, root, tmp_path / "home", grace, os.environ, modules)
 

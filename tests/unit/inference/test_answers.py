@@ -232,10 +232,10 @@ def test_other_wrong_fields_are_refused_by_name() -> None:
         requests.keystrokes(cast(Any, 7))
     assert (caught.value.reason, caught.value.field) == ("ROWS_INVALID", "rows")
     with pytest.raises(InvalidArgument) as caught:
-        requests.check(attempts_pb2.Attempt(character=["a"], pressed_at=[0, 1]))
+        attempts.check_lengths(["a"], [0, 1], [])
     assert (caught.value.reason, caught.value.field) == ("ATTEMPT_INVALID", "attempt")
     with pytest.raises(InvalidArgument, match="1 characters, 1 press times and 2 release times"):
-        requests.check(attempts_pb2.Attempt(character=["a"], pressed_at=[0], released_at=[1, 2]))
+        attempts.check_lengths(["a"], [0], [1, 2])
 
 
 def test_attempts_that_came_apart_are_read_together() -> None:
