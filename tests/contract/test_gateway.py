@@ -80,9 +80,11 @@ def run_gateway(settings: GatewaySettings) -> Iterator[Gateway]:
     thread.join()
 
 
-@pytest.fixture(scope="module")
-def parts() -> Iterator[tuple[fakes.Ingest, fakes.Training, fakes.Inference, str]]:
-    ingest, training, inference = fakes.Ingest(), fakes.Training(), fakes.Inference()
+@contextmanager
+def gateway_before(
+    ingest: fakes.Ingest, training: fakes.Training, inference: fakes.Inference, timeout_seconds: float
+) -> Iterator[str]:
+    """The URL of a gateway before these services."""
     servers = [fakes.serve(servicer) for servicer in (ingest, training, inference)]
     addresses = [f"127.0.0.1:{server.port}" for server in servers]
     settings = GatewaySettings(
@@ -90,13 +92,20 @@ def parts() -> Iterator[tuple[fakes.Ingest, fakes.Training, fakes.Inference, str
         training_address=addresses[1],
         inference_address=addresses[2],
         gateway_hosts=["keyprint.test"],
-        gateway_timeout_seconds=10,
+        gateway_timeout_seconds=timeout_seconds,
     )
     gateways = run_gateway(settings)
-    yield ingest, training, inference, next(gateways).url
+    yield next(gateways).url
     next(gateways, None)
     for server in servers:
         server.stop(0)
+
+
+@pytest.fixture(scope="module")
+def parts() -> Iterator[tuple[fakes.Ingest, fakes.Training, fakes.Inference, str]]:
+    ingest, training, inference = fakes.Ingest(), fakes.Training(), fakes.Inference()
+    with gateway_before(ingest, training, inference, timeout_seconds=10) as url:
+        yield ingest, training, inference, url
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from sse_starlette import EventSourceResponse
 from gateway import deadline
 from gateway.api.parts import event_stream
 from keyprint import requestid
-from keyprint.settings import GatewaySettings
 from keyprint.v1 import inference_pb2, training_pb2
 from tests.contract import gateway_fakes as fakes
-from tests.contract.test_gateway import KEYSTROKES, SOURCE, assert_problem, run_gateway
+from tests.contract.test_gateway import KEYSTROKES, SOURCE, assert_problem, gateway_before
 
 
 class Slow(fakes.Inference):
@@ -42,20 +41,8 @@ class Slow(fakes.Inference):
 @pytest.fixture(scope="module")
 def house() -> Iterator[tuple[str, Slow]]:
     inference = Slow()
-    servers = [fakes.serve(servicer) for servicer in (fakes.Ingest(), fakes.Training(), inference)]
-    addresses = [f"127.0.0.1:{server.port}" for server in servers]
-    gateways = run_gateway(
-        GatewaySettings(
-            ingest_address=addresses[0],
-            training_address=addresses[1],
-            inference_address=addresses[2],
-            gateway_timeout_seconds=50,
-        )
-    )
-    yield next(gateways).url, inference
-    next(gateways, None)
-    for server in servers:
-        server.stop(0)
+    with gateway_before(fakes.Ingest(), fakes.Training(), inference, timeout_seconds=50) as url:
+        yield url, inference
 
 
 @pytest.fixture
