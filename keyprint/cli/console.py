@@ -50,10 +50,8 @@ def say(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Prints JSON on one line; messages as every surface shows them."""
-    if isinstance(value, Message):
-        value = to_dict(value)
-    typer.echo(json.dumps(value))
+    """Prints JSON on one line; messages in it as every surface shows them."""
+    typer.echo(json.dumps(value, default=to_dict))
 
 
 def enum_name(message: Message, field: str) -> str:

@@ -208,7 +208,7 @@ def list_(as_json: AsJson = False) -> None:
     with ingest() as client:
         found = list(client.list_datasets())
     if as_json:
-        print_json([to_dict(one) for one in found])
+        print_json(found)
         return
     table = Table("id", "state", "users", "attempts", "valid", "copies", "not valid", "phrase", "source")
     for one in found:
@@ -228,7 +228,7 @@ def show(
     with ingest() as client:
         found = client.get_dataset(dataset)
         if as_json:
-            users = [to_dict(one) for one in islice(client.list_users(dataset), first_n)]
+            users = list(islice(client.list_users(dataset), first_n))
             print_json(to_dict(found) | {"user_statistics": users})
         else:
             _print_dataset(client, found, first_n)
@@ -244,7 +244,7 @@ def records(
     with ingest() as client:
         found = client.list_records(dataset, first_n)
     if as_json:
-        print_json([to_dict(one) for one in found])
+        print_json(found)
         return
     table = Table("user", "typed at", "character", "index", "hold ms", "press to press ms", "flight ms", "reason")
     for one in found:

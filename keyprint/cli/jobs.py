@@ -10,7 +10,6 @@ from rich.table import Table
 from keyprint.cli.console import AsJson, add_row, enum_name, moment, output, print_json, training
 from keyprint.cli.job import check, print_job
 from keyprint.cli.job import watch as watch_job
-from keyprint.jsonform import to_dict
 
 app = typer.Typer(no_args_is_help=True, help="See, follow and cancel training jobs.")
 
@@ -23,7 +22,7 @@ def list_(as_json: AsJson = False) -> None:
     with training() as client:
         found = list(client.list_training_jobs())
     if as_json:
-        print_json([to_dict(one) for one in found])
+        print_json(found)
         return
     table = Table("id", "state", "stage", "progress", "model", "learner", "dataset", "asked for at", "error")
     for one in found:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.table import Table
 
 from keyprint.cli.console import AsJson, add_row, enum_name, output, print_json, training
-from keyprint.jsonform import to_dict
 
 
 def learners(as_json: AsJson = False) -> None:
@@ -13,7 +12,7 @@ def learners(as_json: AsJson = False) -> None:
     with training() as client:
         found = client.list_learners()
     if as_json:
-        print_json([to_dict(one) for one in found])
+        print_json(found)
         return
     for learner in found:
         table = Table(

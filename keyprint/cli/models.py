@@ -16,7 +16,6 @@ from keyprint.cli.console import AsJson, add_row, moment, output, print_json, tr
 from keyprint.cli.holdout import Holdout, Seed, Split, SplitName, read_share
 from keyprint.cli.model import print_evaluation, print_model
 from keyprint.errors import AlreadyExists
-from keyprint.jsonform import to_dict
 
 app = typer.Typer(no_args_is_help=True, help="See, compare and keep models.")
 
@@ -29,7 +28,7 @@ def list_(as_json: AsJson = False) -> None:
     with training() as client:
         found = list(client.list_models())
     if as_json:
-        print_json([to_dict(one) for one in found])
+        print_json(found)
         return
     table = Table("model", "aliases", "learner", "dataset", "users", "accuracy", "published at")
     for one in found:
@@ -116,7 +115,7 @@ def aliases(
     with training() as client:
         moves = list(client.alias_moves(name))
     if as_json:
-        print_json([to_dict(one) for one in moves])
+        print_json(moves)
         return
     table = Table("alias", "version", "since")
     for one in moves:

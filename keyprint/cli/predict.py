@@ -64,7 +64,7 @@ def predict(
     with inference() as client_of_models:
         count = write_csv(client_of_models, model, found, csv, rows, far)
     if as_json:
-        print_json({"csv": str(csv), "rows": count, "dataset": to_dict(found)})
+        print_json({"csv": str(csv), "rows": count, "dataset": found})
         return
     typer.echo(f"{csv}: {count:,} rows, one for each of the {rows}.")
 

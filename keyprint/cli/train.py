@@ -12,7 +12,6 @@ from keyprint.cli.holdout import Holdout, Seed, Split, SplitName, read_share
 from keyprint.cli.job import check, watch
 from keyprint.client import TrainingClient
 from keyprint.errors import InvalidArgument, KeyprintError
-from keyprint.jsonform import to_dict
 from keyprint.v1 import training_pb2
 
 NOT_COMPARED = 3
@@ -85,13 +84,13 @@ def train(
             comparison = client.compare_models(dataset, share, split.value_of_proto, seed)
         except KeyprintError as error:
             if as_json:
-                print_json({"job": to_dict(job), "error": to_dict(error.to_proto())})
+                print_json({"job": job, "error": error.to_proto()})
             else:
                 typer.echo(f"{made} is trained.")
             say(f"error: {made} is made, and the comparison failed: {error.told}")
             raise typer.Exit(NOT_COMPARED) from None
     if as_json:
-        print_json({"job": to_dict(job), "model": to_dict(trained), "comparison": to_dict(comparison)})
+        print_json({"job": job, "model": trained, "comparison": comparison})
         return
     typer.echo(f"{made} is trained on {trained.training_attempts:,} attempts.")
     print_comparison(comparison)
