@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keyprint.errors import InvalidArgument
-from keyprint.moments import microseconds
+from keyprint.moments import column, microseconds
 from keyprint.v1 import attempts_pb2
 
 _UNKNOWN_TIME = -1
@@ -20,7 +20,7 @@ def attempt_from_source(keystrokes: Sequence[Mapping[str, Any]]) -> attempts_pb2
     Raises:
         InvalidArgument: a keystroke is something else; the sentence says which, counting from 0.
     """
-    characters, pressed, released = [], [], []
+    characters: list[str] = []
     for position, keystroke in enumerate(keystrokes):
         if not isinstance(keystroke, dict):
             raise _wrong(position, "must be an object with typed_at and character")
@@ -28,10 +28,11 @@ def attempt_from_source(keystrokes: Sequence[Mapping[str, Any]]) -> attempts_pb2
         if not isinstance(character, str) or not character or not _encodable(character):
             raise _wrong(position, 'needs a character: one key, or "[backspace]"')
         characters.append(character)
-        pressed.append(_microseconds(keystroke.get("typed_at"), position, "typed_at"))
-        until = keystroke.get("released_at")
-        released.append(_UNKNOWN_TIME if until is None else _microseconds(until, position, "released_at"))
-    return attempts_pb2.Attempt(character=characters, pressed_at=pressed, released_at=released)
+    return attempts_pb2.Attempt(
+        character=characters,
+        pressed_at=_counts([one.get("typed_at") or "" for one in keystrokes], "typed_at"),
+        released_at=_counts([one.get("released_at") for one in keystrokes], "released_at"),
+    )
 
 
 def _encodable(text: str) -> bool:
@@ -39,11 +40,20 @@ def _encodable(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
 
 
-def _microseconds(value: object, position: int, name: str) -> int:
-    found = microseconds(value) if isinstance(value, str) else None
-    if found is None:
+def _counts(values: Sequence[object], name: str) -> list[int]:
+    """Times in µs; of None, that it is not known."""
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) + values.count(None) < len(values) or (counts := column(texts)) is None:
+        position = next(place for place, value in enumerate(values) if value is not None and not _is_time(value))
         raise _wrong(position, f"needs {name} as an ISO 8601 time, like 2019-06-30T15:05:44.743893")
-    return found
+    if len(counts) == len(values):
+        return counts
+    known = iter(counts)
+    return [_UNKNOWN_TIME if value is None else next(known) for value in values]
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, str) and microseconds(value) is not None
 
 
 def _wrong(position: int, what: str) -> InvalidArgument:

@@ -43,3 +43,11 @@ def test_a_wrong_keystroke_is_named(keystroke: Any, sentence: str) -> None:
     with pytest.raises(InvalidArgument, match=f"Keystroke 1 of the attempt {sentence}") as caught:
         attempt_from_source([{"typed_at": AT, "character": "h"}, keystroke])
     assert (caught.value.reason, caught.value.field) == ("ATTEMPT_INVALID", "attempt")
+
+
+def test_the_first_time_that_is_none_is_named_whatever_stands_beside_it() -> None:
+    keystrokes = [{"typed_at": AT, "character": one, "released_at": None} for one in "abcd"]
+    keystrokes[2]["released_at"] = f"{AT}\n{AT}"
+    keystrokes[3]["released_at"] = "later"
+    with pytest.raises(InvalidArgument, match="Keystroke 2 of the attempt needs released_at"):
+        attempt_from_source(keystrokes)

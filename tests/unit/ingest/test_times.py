@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from keyprint.moments import microseconds
+from keyprint.moments import column, microseconds
 from services.ingest import times as module
 from services.ingest.times import parse_times
 
@@ -77,6 +77,7 @@ def test_times_of_any_forms_together_read_as_each_does_alone(texts: list[str]) -
     times, good = parse_times(texts)
     read = [moment if fine else None for moment, fine in zip(times.tolist(), good.tolist(), strict=True)]
     assert read == [microseconds(text) for text in texts]
+    assert column(texts) == (None if None in read else read)
 
 
 @given(st.characters(), st.sampled_from(ZONES[:6]), st.text("0123456789", min_size=1, max_size=30))
