@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 Message = TypeVar("Message")
 
 CALL_THREADS = 16
-"""Threads that answer calls.  More of them would only keep gRPC's one serving thread, which lets calls in and refuses
-them, from its turn."""
+"""Threads that answer calls, unless a server is told otherwise.  Many more would only keep gRPC's one serving thread,
+which lets calls in and refuses them, from its turn."""
 
 WAITING_CALLS = 500
 """Calls that may wait for a thread, unless a server is told otherwise."""
@@ -203,6 +203,7 @@ class Server:
         self,
         listen: str,
         *protos: FileDescriptor,
+        threads: int = CALL_THREADS,
         waiting: int = WAITING_CALLS,
         probes: Iterable[str] = (),
         shares_port: bool = False,
@@ -213,6 +214,7 @@ class Server:
         Args:
             listen: "host:port"; port 0 takes a free one.
             protos: whose services it offers, for health and reflection.
+            threads: calls that are answered at once.
             waiting: calls that may wait for a thread; beyond them callers are told to try again.
             probes: methods, as "/package.Service/Method", that are answered even then, as those of health are.
             shares_port: whether other processes may listen on the same port, each of which then gets some of the calls.
@@ -221,7 +223,7 @@ class Server:
         Raises:
             FailedPrecondition: it cannot listen there.
         """
-        self.calls = Load(CALL_THREADS, waiting, "call")
+        self.calls = Load(threads, waiting, "call")
         self.streams = Load(LONG_STREAMS, 0, "stream")
         self._admission = Admission(self.calls, self.streams, probes)
         guard = ErrorInterceptor(explains)

@@ -11,13 +11,13 @@ from keyprint.rpc import Server
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc
 from services.inference.engine import Engine
 from services.inference.onemodel import OneModel
-from services.inference.servicer import InferenceServicer
+from services.inference.servicer import CALL_THREADS, InferenceServicer
 
 
 def main() -> None:
     """Serves until SIGTERM; there is no ingest."""
     port, name, directory = sys.argv[1:]
-    server = Server(f"127.0.0.1:{port}", inference_pb2.DESCRIPTOR)
+    server = Server(f"127.0.0.1:{port}", inference_pb2.DESCRIPTOR, threads=CALL_THREADS)
     servicer = InferenceServicer(
         OneModel(Engine(f"{name}@1", Path(directory))),
         ingest_pb2_grpc.IngestServiceStub(channel("127.0.0.1:1")),

@@ -14,7 +14,7 @@ from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, trai
 from services.inference.models import Models
 from services.inference.oip import PROBES, OpenInferenceServicer
 from services.inference.preload import preload
-from services.inference.servicer import InferenceServicer
+from services.inference.servicer import CALL_THREADS, InferenceServicer
 
 SWEEP_SECONDS = 2.0
 """How long a deleted model's files may stay, and for how long it may be served on should training go away."""
@@ -29,6 +29,7 @@ def main() -> None:
         settings.inference_listen,
         inference_pb2.DESCRIPTOR,
         open_inference_grpc_pb2.DESCRIPTOR,
+        threads=CALL_THREADS,
         waiting=settings.waiting_calls,
         probes=PROBES,
     )

@@ -22,7 +22,7 @@ from services.inference import web
 from services.inference.engine import Engine
 from services.inference.oip import PROBES, OpenInferenceServicer
 from services.inference.onemodel import OneModel
-from services.inference.servicer import InferenceServicer
+from services.inference.servicer import CALL_THREADS, InferenceServicer
 
 app = web.create_app()
 
@@ -46,6 +46,7 @@ class Keyprint:
             self._settings.inference_listen,
             inference_pb2.DESCRIPTOR,
             open_inference_grpc_pb2.DESCRIPTOR,
+            threads=CALL_THREADS,
             waiting=self._settings.waiting_calls,
             probes=PROBES,
             shares_port=True,

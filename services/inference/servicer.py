@@ -16,6 +16,10 @@ from services.inference.findings import Finder, Finding, Question
 from services.inference.flags import names
 from services.inference.together import nobody_knows
 
+CALL_THREADS = 32
+"""Calls answered at once, and so attempts that go through a model together: a batch costs less for each of 32 than for
+each of 16."""
+
 _READABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
 _DECISIONS = {name: inference_pb2.Decision.Value(f"DECISION_{name}") for name in decide.DECISIONS}
 _FLAGS = {mask: [inference_pb2.Flag.Value(f"FLAG_{name}") for name in names(mask)] for mask in range(4)}
@@ -46,9 +50,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> inference_pb2.IdentifyResponse:
         count = requests.candidates(request.candidates)
         engine, far, threshold, found = self._found(request, count)
-        return inference_pb2.IdentifyResponse(
+        answer = inference_pb2.IdentifyResponse(
             model=engine.reference,
-            candidates=[inference_pb2.Candidate(user=user, probability=each) for user, each in found.candidates],
             decision=_DECISIONS[found.decision],
             reason=found.reason,
             threshold=threshold,
@@ -56,6 +59,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             flags=_FLAGS[found.flags],
             explanation=_explanation(engine, found, found.user) if request.explain else None,
         )
+        for user, probability in found.candidates:
+            answer.candidates.add(user=user, probability=probability)
+        return answer
 
     def BatchIdentify(  # noqa: N802
         self, request: inference_pb2.BatchIdentifyRequest, context: grpc.ServicerContext

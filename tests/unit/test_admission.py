@@ -73,12 +73,12 @@ class House:
 
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setattr(rpc, "CALL_THREADS", THREADS)
     monkeypatch.setattr(rpc, "LONG_STREAMS", STREAMS)
     monkeypatch.setattr(admission, "HEALTH_WATCHERS", WATCHERS)
     server = rpc.Server(
         "127.0.0.1:0",
         ingest_pb2.DESCRIPTOR,
+        threads=THREADS,
         waiting=WAITING,
         probes=["/keyprint.v1.IngestService/DeleteDataset"],
     )
