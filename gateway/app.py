@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from gateway import examples, pages, problems
 from gateway.api import datasets, health, identify, models, predictions, training
 from gateway.api.parts import PROBLEM
+from gateway.api.quick import Quick
 from gateway.guard import Guard, allowed_hosts
 from gateway.requests import Requests
 from gateway.rpc import Services
@@ -71,6 +72,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's way to extend its document
     pages.install(app)
     problems.install(app, pages.missing)
+    app.add_middleware(Quick, calls=identify.CALLS)
     app.add_middleware(Tags)
     app.add_middleware(Guard, hosts=allowed_hosts(settings.gateway_listen, settings.gateway_hosts))
     # Around the guard, whose refusals come before a body's end too.

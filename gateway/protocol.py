@@ -1,22 +1,27 @@
-"""HTTP as uvicorn speaks it, with a limit on how long a request's head may take."""
+"""HTTP as uvicorn speaks it, with limits on a request's head."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import ClassVar
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES = 64 * 2**10
+"""What a head that has not ended may have."""
 
 
-class TimelyProtocol(H11Protocol):
-    """Hangs up on whoever connects, or begins a request, and does not send its whole head in time.
+class TimelyProtocol(HttpToolsProtocol):
+    """Hangs up on whoever connects, or begins a request, and does not send its whole head in time, or in its bounds.
 
-    uvicorn itself waits for ever for the first request of a connection and for the rest of a head; between requests it
-    has a limit of its own.
+    uvicorn itself waits for ever for the first request of a connection and for the rest of a head, however long that
+    is; between requests it has a limit of its own.
     """
 
     head_seconds: ClassVar[float] = 30.0
     _waiting: asyncio.TimerHandle | None = None
+    _in_head = False
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Begins to wait for the first request."""
@@ -26,10 +31,24 @@ class TimelyProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Waits on, unless this was the rest of a head."""
         super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self.send_400_response("The request's head is too long.")
         if self.cycle is None or self.cycle.response_complete:
             self._wait()
         else:
             self._waited()
+
+    def on_message_begin(self) -> None:
+        """Begins a head, which may be that of a request behind one that is still being answered."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+
+    def on_headers_complete(self) -> None:
+        """Ends a head."""
+        self._in_head = False
+        super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the wait."""

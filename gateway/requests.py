@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from typing import cast
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +15,9 @@ from keyprint.errors import KeyprintError
 
 _ASKING = (":identify", ":verify")
 """How the paths end of what is posted and changes nothing."""
+
+PROMPT_SECONDS = 0.1
+"""What is answered within this is not worth to be broken off."""
 
 
 class Requests:
@@ -55,47 +58,53 @@ class _Asked:
     def __init__(self, receive: Receive, send: Send, has_body: bool) -> None:
         self._receive = receive
         self._send = send
-        self._read = has_body
-        self._whole = asyncio.Event()
-        if not has_body:
-            self._whole.set()
-        self._gone = asyncio.Event()
+        self._has_body = has_body
+        self._loop = asyncio.get_running_loop()
+        self._answering = cast("asyncio.Task[None]", asyncio.current_task())
+        self._prompt: asyncio.TimerHandle | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._whole = False
         self._begun = False
+        self._gone = False
 
     async def answer(self, app: ASGIApp, scope: Scope) -> None:
         """Answers it, unless its client goes before there is anything to send."""
-        answering = asyncio.ensure_future(app(scope, self._next, self._noted))
-        watching = asyncio.ensure_future(self._watch())
+        if not self._has_body:
+            self._await_answer()
         try:
-            await asyncio.wait((answering, watching), return_when=asyncio.FIRST_COMPLETED)
-            if self._gone.is_set() and not self._begun:
-                answering.cancel()
-                with suppress(asyncio.CancelledError):
-                    await answering
-                return
-            await answering
+            await app(scope, self._next, self._noted)
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
+            self._answering.uncancel()
         finally:
-            watching.cancel()
-            answering.cancel()
+            if self._prompt:
+                self._prompt.cancel()
+            if self._watching:
+                self._watching.cancel()
+
+    def _await_answer(self) -> None:
+        """Watches the client as soon as the answer takes longer than most; a task for each request costs too much."""
+        self._prompt = self._loop.call_later(PROMPT_SECONDS, self._begin_watching)
+
+    def _begin_watching(self) -> None:
+        self._watching = self._loop.create_task(self._watch())
 
     async def _watch(self) -> None:
-        await self._whole.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone.set()
+        if not self._begun:
+            self._gone = True
+            self._answering.cancel()
 
     async def _next(self) -> Message:
-        if self._whole.is_set():
-            if self._read:
-                await self._gone.wait()
-                return {"type": "http.disconnect"}
-            self._read = True
+        if not self._has_body and not self._whole:
+            self._whole = True
             return {"type": "http.request", "body": b"", "more_body": False}
         message = await self._receive()
-        if message["type"] == "http.disconnect":
-            self._gone.set()
-        if not message.get("more_body", False):
-            self._whole.set()
+        if not self._whole and not message.get("more_body", False):
+            self._whole = True
+            self._await_answer()
         return message
 
     async def _noted(self, message: Message) -> None:

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from gateway.api.parts import Responses, ServicesOf, answer, answers
-from gateway.api.quick import QuickRoute
+from gateway.api.quick import Calls
 from keyprint.forms import FLAGS, IdentifyBody, VerifyBody, results
 from keyprint.v1 import inference_pb2
 
-router = APIRouter(tags=["predictions"], route_class=QuickRoute)
+router = APIRouter(tags=["predictions"])
 
 MESSAGES = (inference_pb2.IdentifyResponse, inference_pb2.VerifyResponse)
 
@@ -66,3 +66,7 @@ async def identify(services: ServicesOf, name: str, body: IdentifyBody) -> Respo
 async def verify(services: ServicesOf, name: str, body: VerifyBody) -> Response:
     """Decide whether an attempt was typed by the user they claim to be."""
     return answer(await services.call(services.inference.Verify, body.request(name)))
+
+
+CALLS: Calls = {"identify": (identify, IdentifyBody), "verify": (verify, VerifyBody)}
+"""What `gateway.api.quick` answers."""

@@ -26,6 +26,7 @@ import pytest
 import uvicorn
 
 from gateway.app import create_app
+from gateway.protocol import timely
 from keyprint import rpc
 from keyprint.addresses import free_address
 from keyprint.settings import GatewaySettings
@@ -67,7 +68,14 @@ class Gateway:
 
 
 def run_gateway(settings: GatewaySettings) -> Iterator[Gateway]:
-    config = uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_config=None, lifespan="on")
+    config = uvicorn.Config(
+        create_app(settings),
+        host="127.0.0.1",
+        port=0,
+        http=timely(settings.gateway_read_seconds),
+        log_config=None,
+        lifespan="on",
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -473,6 +481,36 @@ def test_a_wrong_keystroke_is_named(house: House) -> None:
     assert_problem(many, 400, "ATTEMPT_INVALID", "attempts.1")
     both = house.http.post("/v1/models/ada:identify", json={"attempt": [], "attempts": []})
     assert_problem(both, 400, "ATTEMPT_INVALID", "attempt")
+
+
+@pytest.mark.parametrize("call", ["identify", "verify", "forget"])
+@pytest.mark.parametrize("model", ["ada", "ada@1", "nobody", "busy", "a%2Fb"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"attempt": KEYSTROKES},
+        {"attempt": KEYSTROKES, "user": "ada", "explain": True},
+        {"attempts": [KEYSTROKES]},
+        {"attempt": [*KEYSTROKES[:1], 7], "user": "ada"},
+        {"attempt": 7},
+        {"attempt": [], "far": 2},
+        {"attempt": [], "colour": "red"},
+        {},
+        [],
+    ],
+)
+def test_what_is_answered_quickly_is_answered_as_all_else(house: House, call: str, model: str, body: Any) -> None:
+    content = json.dumps(body)
+    path = f"/v1/models/{model}:{call}"
+    quick, usual = (
+        house.http.post(path, content=content, headers={"Content-Type": f"application/json{more}"})
+        for more in ("", "; charset=utf-8")
+    )
+    assert (quick.status_code, quick.json()) == (usual.status_code, usual.json())
+    varying = ("date", "x-request-id")
+    assert [pair for pair in quick.headers.items() if pair[0] not in varying] == [
+        pair for pair in usual.headers.items() if pair[0] not in varying
+    ]
 
 
 def test_a_claim_is_verified(house: House) -> None:

@@ -177,3 +177,11 @@ def test_a_head_that_drips_is_hung_up_on_also_after_other_requests(hasty: Addres
             pass
         send_until_answered(sending, [b"G", b"E", b"T", b" ", *[b"/"] * 1000], pause=0.02)
         assert_closed(sending)
+
+
+def test_a_head_without_an_end_is_refused_when_it_passes_the_limit(patient: Address) -> None:
+    with connected(patient) as sending:
+        begun = head(patient, "/healthz", "")[:-2]
+        send_until_answered(sending, [begun, *[b"X-More: " + b"x" * 1000 + b"\r\n"] * 1000])
+        assert sending.recv(2**16).startswith(b"HTTP/1.1 400 ")
+        assert_closed(sending)

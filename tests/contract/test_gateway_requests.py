@@ -7,6 +7,7 @@ import queue
 import socket
 import threading
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 import httpx
@@ -115,6 +116,19 @@ def test_nobody_works_on_for_a_client_who_has_gone(house: tuple[str, Slow]) -> N
         assert house[1].ended.empty()
     # It had 50 seconds.
     assert house[1].ended.get(timeout=30)
+
+
+def test_a_head_behind_a_request_that_is_not_answered_yet_may_not_be_endless(house: tuple[str, Slow]) -> None:
+    url = httpx.URL(house[0])
+    body = b'{"attempt": []}'
+    head = f"POST /v1/models/slow:identify HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nContent-Length: {len(body)}\r\n"
+    with socket.create_connection((url.host, url.port or 0), timeout=60) as client:
+        client.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+        house[1].calls.get(timeout=60)
+        with suppress(OSError):
+            client.sendall(head.encode() + b"X-More: " + b"x" * 10_000_000)
+        # Who is hung up on is somebody who has gone.
+        assert house[1].ended.get(timeout=30)
 
 
 def test_what_has_not_changed_is_not_sent_again(http: httpx.Client) -> None:
