@@ -867,6 +867,7 @@ class DatasetSummary(_message.Message):
     EVERYONE_FIELD_NUMBER: _builtins.int
     PERIODS_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
+    TIMELINES_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Dataset id."""
     @_builtins.property
@@ -887,6 +888,10 @@ class DatasetSummary(_message.Message):
     def user(self) -> Global___UserSummary:
         """The user who was asked for; absent if nobody was."""
 
+    @_builtins.property
+    def timelines(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserTimeline]:
+        """Attempts over time of the first 1000 users, in dataset order; none where documents do not say who typed."""
+
     def __init__(
         self,
         *,
@@ -895,14 +900,43 @@ class DatasetSummary(_message.Message):
         everyone: Global___TypingProfile | None = ...,
         periods: _abc.Iterable[Global___PeriodCount] | None = ...,
         user: Global___UserSummary | None = ...,
+        timelines: _abc.Iterable[Global___UserTimeline] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["everyone", b"everyone", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "everyone", b"everyone", "keys", b"keys", "periods", b"periods", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "everyone", b"everyone", "keys", b"keys", "periods", b"periods", "timelines", b"timelines", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DatasetSummary: _TypeAlias = DatasetSummary  # noqa: Y015
+
+@_typing.final
+class UserTimeline(_message.Message):
+    """Attempts of one user over time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    user: _builtins.str
+    """The label."""
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Attempts, valid or not: one number for each of the summary's `periods`, in their order."""
+
+    def __init__(
+        self,
+        *,
+        user: _builtins.str = ...,
+        attempts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UserTimeline: _TypeAlias = UserTimeline  # noqa: Y015
 
 @_typing.final
 class UserSummary(_message.Message):
@@ -917,7 +951,7 @@ class UserSummary(_message.Message):
     """The label."""
     @_builtins.property
     def periods(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeriodCount]:
-        """This user's attempts over time, likewise."""
+        """This user's attempts over time: those of the summary's periods in which there are any."""
 
     @_builtins.property
     def profile(self) -> Global___TypingProfile:

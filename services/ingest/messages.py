@@ -121,6 +121,7 @@ def summary_message(dataset: Dataset, summary: Summary) -> ingest_pb2.DatasetSum
         keys=list(dataset.phrase),
         everyone=_profile(summary.everyone),
         periods=map(_period, summary.periods),
+        timelines=[ingest_pb2.UserTimeline(user=one.user, attempts=one.attempts) for one in summary.timelines],
     )
     if summary.user:
         message.user.CopyFrom(

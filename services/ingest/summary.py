@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ from services.ingest.tables import Dataset
 Values = npt.NDArray[np.float32]
 
 MOST_PERIODS = 100
+MOST_TIMELINES = 1000
+"""Users of whom attempts over time are told, so that the answer stays small."""
 _QUARTILES = (25, 50, 75)
 
 
@@ -61,6 +64,14 @@ class Period:
 
 
 @dataclass(frozen=True)
+class Timeline:
+    """The attempts of one user in each of the dataset's periods."""
+
+    user: str
+    attempts: Sequence[int]
+
+
+@dataclass(frozen=True)
 class UserSummary:
     """One user: the label, attempts over time, and their own profile."""
 
@@ -71,10 +82,11 @@ class UserSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everyone together over time, at most 100 periods, and the user who was asked for."""
+    """Everyone together over time, at most 100 periods, each of the first users, and the user who was asked for."""
 
     everyone: Profile
     periods: Sequence[Period]
+    timelines: Sequence[Timeline]
     user: UserSummary | None
 
 
@@ -97,15 +109,25 @@ def summarize(store: Store, dataset: Dataset, user: str = "") -> Summary:
     if user and all(document.user != user for document in dataset.documents):
         raise NotFound("USER_NOT_FOUND", f"The dataset has no user {user!r}.", "user")
     typed: list[_Typed] = []
+    of_user: list[_Typed] = []
     days = Counter[int]()
-    chosen = None
+    days_of: dict[str, Counter[int]] = {}
     for document, table in store.read_documents(dataset.id, dataset.documents):
         typed.append(_typed(table, dataset.phrase))
         here = _days(table)
         days.update(here)
+        if document.user is not None:
+            days_of.setdefault(document.user, Counter()).update(here)
         if user and document.user == user:
-            chosen = UserSummary(user, _periods(here), _profile(typed[-1:]))
-    return Summary(_profile(typed), _periods(days), chosen)
+            of_user.append(typed[-1])
+    grid = _Grid(days)
+    first = islice(days_of.items(), MOST_TIMELINES)
+    return Summary(
+        everyone=_profile(typed),
+        periods=grid.periods(days),
+        timelines=[Timeline(label, grid.row(one)) for label, one in first],
+        user=UserSummary(user, grid.periods(days_of[user]), _profile(of_user)) if user else None,
+    )
 
 
 def _typed(table: pa.Table, phrase: str) -> _Typed:
@@ -128,18 +150,34 @@ def _days(table: pa.Table) -> dict[int, int]:
     return dict(zip(days.tolist(), counts.tolist(), strict=True))
 
 
-def _periods(days: Mapping[int, int]) -> list[Period]:
-    if not days:
-        return []
-    first, last = min(days), max(days)
-    length = 1 if len(days) <= MOST_PERIODS else -(-(last - first + 1) // MOST_PERIODS)
-    counts = Counter[int]()
-    for day, count in days.items():
-        counts[(day - first) // length] += count
-    return [
-        Period(_iso(first + number * length), _iso(min(first + (number + 1) * length - 1, last)), count)
-        for number, count in sorted(counts.items())
-    ]
+class _Grid:
+    """Periods of equal length over all days on which anybody typed."""
+
+    def __init__(self, days: Mapping[int, int]) -> None:
+        """`days` are everybody's attempts by day."""
+        self._first, self._last = min(days, default=0), max(days, default=0)
+        self._length = 1 if len(days) <= MOST_PERIODS else -(-(self._last - self._first + 1) // MOST_PERIODS)
+        self._numbers = sorted(self._counts(days))
+
+    def periods(self, days: Mapping[int, int]) -> list[Period]:
+        """Those with any of these attempts, which are counted by day."""
+        counts = self._counts(days)
+        return [self._period(number, counts[number]) for number in self._numbers if counts[number]]
+
+    def row(self, days: Mapping[int, int]) -> list[int]:
+        """How many of these attempts there are in each period in which anybody typed."""
+        counts = self._counts(days)
+        return [counts[number] for number in self._numbers]
+
+    def _counts(self, days: Mapping[int, int]) -> Counter[int]:
+        counts = Counter[int]()
+        for day, count in days.items():
+            counts[(day - self._first) // self._length] += count
+        return counts
+
+    def _period(self, number: int, attempts: int) -> Period:
+        begins = self._first + number * self._length
+        return Period(_iso(begins), _iso(min(begins + self._length - 1, self._last)), attempts)
 
 
 def _iso(day: int) -> str:

@@ -13,7 +13,7 @@ from keyprint import attempts
 from keyprint.errors import NotFound
 from services.ingest.parse import parse_document, to_batch
 from services.ingest.store import Store
-from services.ingest.summary import MOST_PERIODS, Period, Summary, summarize
+from services.ingest.summary import MOST_PERIODS, MOST_TIMELINES, Period, Summary, Timeline, summarize
 from services.ingest.tables import Dataset, DocumentRow
 
 PHRASE = "abc"
@@ -85,6 +85,36 @@ def test_the_user_asked_for_has_their_own_profile_and_days(tmp_path: Path, user:
     assert found.everyone.attempts == 4
 
 
+def test_attempts_over_time_are_told_of_each_user(tmp_path: Path) -> None:
+    found = summary(
+        tmp_path,
+        ("ann", [attempt(1, 100), attempt(1, 100), attempt(3, 100)]),
+        ("bob", [attempt(2, 300), attempt(1, 300, keys="xyz")]),
+        ("cy", []),
+        ("ann", [attempt(2, 100)]),
+        user="ann",
+    )
+    assert [one.first_day for one in found.periods] == ["2024-03-01", "2024-03-02", "2024-03-03"]
+    assert found.timelines == [Timeline("ann", [2, 1, 1]), Timeline("bob", [1, 1, 0]), Timeline("cy", [0, 0, 0])]
+    assert found.user
+    assert [one.attempts for one in found.user.periods] == [2, 1, 1]
+    assert found.user.profile.attempts == 4
+
+
+def test_a_user_who_typed_now_and_then_has_the_periods_of_everybody(tmp_path: Path) -> None:
+    busy = [attempt(day, 100) for day in range(1, 201)]
+    found = summary(tmp_path, ("ann", busy), ("bob", [attempt(4, 100), attempt(200, 100)]), user="bob")
+    assert found.user
+    assert found.user.periods == [Period("2024-03-03", "2024-03-04", 1), Period("2024-09-15", "2024-09-16", 1)]
+    assert [sum(one.attempts) for one in found.timelines] == [200, 2]
+    assert len(found.timelines[1].attempts) == len(found.periods) == MOST_PERIODS
+
+
+def test_of_very_many_users_the_first_are_told_over_time(tmp_path: Path) -> None:
+    found = summary(tmp_path, *((f"u{number}", []) for number in range(MOST_TIMELINES + 1)))
+    assert [one.user for one in found.timelines] == [f"u{number}" for number in range(MOST_TIMELINES)]
+
+
 def test_a_user_who_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no user 'bob'") as caught:
         summary(tmp_path, ("ann", [attempt(1, 100)]), user="bob")
@@ -137,4 +167,4 @@ def test_presses_all_at_once_have_no_speed(tmp_path: Path) -> None:
 def test_unlabelled_attempts_are_one_group(tmp_path: Path) -> None:
     found = summary(tmp_path, (None, [attempt(1, 100)]), (None, [attempt(1, 300), attempt(2, 300)]))
     assert found.periods == days(("2024-03-01", 2), ("2024-03-02", 1))
-    assert (found.everyone.attempts, found.user) == (3, None)
+    assert (found.everyone.attempts, found.user, found.timelines) == (3, None, [])
