@@ -159,6 +159,46 @@ def test_people_beyond_the_first_page_are_shown_on_request(page: Page, tmp_path:
     expect(page.locator("#more-people")).to_be_hidden()
 
 
+def wait_for_people(page: Page, chart: str, axis: str, names: list[str]) -> None:
+    """Waits until just they stand along an axis of a picture."""
+    page.wait_for_function(
+        "([id, axis, names]) => document.getElementById(id).data?.[0][axis].join('|') === names",
+        arg=[chart, axis, "|".join(names)],
+    )
+
+
+def test_whoever_looks_at_pictures_of_many_people_chooses_whom_to_see(page: Page, tmp_path: Path) -> None:
+    long = "x" * 200
+    names = [*(f"person {number}" for number in range(99)), long]
+    files = [tmp_path / f"{number}.json" for number in range(len(names))]
+    for number, (file, name) in enumerate(zip(files, names, strict=True)):
+        file.write_text(json.dumps({"user_label": name, "user_data": [typed("hi", 100 + number)] * (number % 3 + 1)}))
+    analyze_files(page, files, "hi")
+    for chart, axis in (("reasons", "x"), ("timelines", "y")):
+        figure = page.locator(f"#{chart}-figure")
+        expect(figure).to_contain_text("People 1 to 40 of 100 are shown.", timeout=PATIENCE_MS)
+        wait_for_people(page, chart, axis, names[:40])
+        figure.get_by_role("button", name="People after these").click()
+        figure.get_by_role("button", name="People after these").click()
+        expect(figure).to_contain_text("People 81 to 100 of 100 are shown.")
+        expect(figure.get_by_role("button", name="People after these")).to_be_disabled()
+        wait_for_people(page, chart, axis, names[80:])
+        # Of a long name there is room for the beginning.
+        assert page.evaluate(f"document.getElementById('{chart}').layout.{axis}axis.ticktext").pop() == "x" * 19 + "…"
+        find = figure.get_by_role("searchbox")
+        find.fill("SON 7")
+        expect(figure).to_contain_text("All 11 people with “son 7” in their names are shown.")
+        wait_for_people(page, chart, axis, ["person 7", *(f"person {number}" for number in range(70, 80))])
+        find.fill("nobody")
+        expect(figure).to_contain_text("There is nobody with “nobody” in their names.")
+        find.fill("")
+        expect(figure).to_contain_text("People 1 to 40 of 100 are shown.")
+    page.get_by_label("One person against everybody").select_option("person 50")
+    wait_for_people(page, "timelines", "y", ["person 50", *names[:39]])
+    # One day, on which each typed so often.
+    assert page.evaluate("document.getElementById('timelines').data[0].z.slice(0, 4)") == [[3], [1], [2], [3]]
+
+
 def test_a_source_is_asked_again_only_where_told_to(page: Page, keyprint_stack: Stack) -> None:
     def source(count: int) -> None:
         document = {"user_label": "ann", "user_data": [typed("hi", 100)] * count}

@@ -2,7 +2,7 @@
 
 import { api, query } from "./api.js";
 import { announce, byId, fill, table } from "./dom.js";
-import { moment } from "./format.js";
+import { instant } from "./format.js";
 import { busy, clearProblems, showProblem } from "./forms.js";
 import { reference } from "./model.js";
 
@@ -35,6 +35,6 @@ async function showMoves({ name }) {
   fill(byId("moves"), moves.length === 0 ? null : table(`Aliases of ${name}`, [
     { title: "Alias", cell: (one) => `${name}@${one.alias}` },
     { title: "Meant", cell: (one) => (one.version ? `version ${one.version}` : "nothing: that was deleted") },
-    { title: "Since", cell: (one) => moment(one.moved_at) },
+    { title: "Since", cell: (one) => instant(one.moved_at) },
   ], moves));
 }

@@ -68,7 +68,7 @@ async function follow(id, firstN) {
   if (current !== id) return;
   showPeople(dataset, people);
   showRecords(records);
-  await showPictures(dataset, people);
+  await showPictures(dataset);
   announce(`The import is done: ${plural(dataset.valid_attempts, "valid attempt", "valid attempts")} of ${number(dataset.attempts)}.`);
 }
 
@@ -115,7 +115,7 @@ function showRecords(records) {
     ? empty("No keystrokes.")
     : table("Keystrokes", [
       { title: "Attempt", cell: (one) => number(one.attempt), number: true },
-      { title: "User", cell: (one) => one.user || "–" },
+      { title: "User", cell: (one) => one.user || "–", class: "label" },
       { title: "typed_at", cell: (one) => moment(one.typed_at), class: "number" },
       { title: "Key", cell: (one) => element("kbd", {}, keyName(one.character)) },
       { title: "Index", cell: (one) => one.character_index, number: true },

@@ -1,6 +1,7 @@
 // The pictures of predictions: how sure they are, and who was named.
 
-import { chart, plain } from "./chart.js";
+import { along, chart, plain } from "./chart.js";
+import { drawChosen } from "./chosen.js";
 import { byId } from "./dom.js";
 import { number, percent } from "./format.js";
 
@@ -42,17 +43,15 @@ function drawConfidence(rows, threshold) {
 
 function drawWho(rows) {
   const people = [...new Set(rows.map((row) => row.predicted_user))].sort((one, other) => of(rows, other) - of(rows, one));
-  const shown = people.slice(0, PEOPLE_SHOWN);
-  const rest = people.length - shown.length;
-  const says = `${number(people.length)} people are named, most often ${shown[0]}, ${number(of(rows, shown[0]))} times${rest ? `; the ${PEOPLE_SHOWN} most frequent are shown` : ""}.`;
-  return chart(byId("who"), says, (colours) => ({
+  const says = `${number(people.length)} people are named, most often ${people[0]}, ${number(of(rows, people[0]))} times.`;
+  return drawChosen("who", people, PEOPLE_SHOWN, (shown) => chart(byId("who"), says, (colours) => ({
     traces: DECISIONS.map(([name, colour]) => ({
       type: "bar", name, x: shown.map(plain), marker: { color: colours[colour] },
       y: shown.map((user) => rows.filter((row) => row.predicted_user === user && row.decision === name).length),
       hovertemplate: "%{y}<extra>%{fullData.name}</extra>",
     })),
-    layout: { barmode: "stack", height: 320, xaxis: { type: "category", tickangle: -45 }, yaxis: { title: { text: "attempts" } } },
-  }));
+    layout: { barmode: "stack", height: 320, xaxis: along(shown, { tickangle: -45 }), yaxis: { title: { text: "attempts" } } },
+  })));
 }
 
 const of = (rows, user) => rows.filter((row) => row.predicted_user === user).length;

@@ -6,6 +6,8 @@ const drawn = new Map();
 const CONFIG = { displayModeBar: false, responsive: true, locale: "en" };
 const NARROW = 420;
 const HEIGHT = 300;
+const LONGEST_NAME = 20;
+const MOST_NAMES = 60;
 
 // Draws into `place` and says what it shows in `label`.
 // `make(colours)` gives {traces, layout}, the layout's height in px included, and is asked again when the colours change.
@@ -19,6 +21,18 @@ export async function chart(place, label, make) {
 
 // What others wrote, as text and not as Plotly's markup.
 export const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+// A name as a picture has room for it.
+export function short(name) {
+  const letters = [...name];
+  return plain(letters.length > LONGEST_NAME ? `${letters.slice(0, LONGEST_NAME - 1).join("")}…` : name);
+}
+
+// An axis along which names stand, each of them `plain`; of more than there is room for some are written.
+export function along(names, axis = {}) {
+  const written = names.filter((_, place) => place % Math.ceil(names.length / MOST_NAMES) === 0);
+  return { type: "category", tickvals: written.map(plain), ticktext: written.map(short), ...axis };
+}
 
 async function render(Plotly, place, make) {
   const colours = palette();
@@ -58,7 +72,7 @@ function whole(layout, colours, width) {
     legend: { orientation: "h", yanchor: "bottom", y: 1.02, x: 0, font: { color: colours.ink } },
     bargap: 0.25,
     ...rest,
-    xaxis: { ...axis, showgrid: false, ...titled(xaxis) },
+    xaxis: { ...axis, zeroline: false, showgrid: false, ...titled(xaxis) },
     yaxis: { ...axis, zeroline: false, ...titled(yaxis) },
   };
 }

@@ -1,7 +1,8 @@
 // Some models side by side: figures with their intervals, and the pictures of them.
 
 import { api, query } from "./api.js";
-import { chart, plain } from "./chart.js";
+import { along, chart, plain } from "./chart.js";
+import { drawChosen } from "./chosen.js";
 import { announce, byId, element, fill, table } from "./dom.js";
 import { number, percent } from "./format.js";
 import { options } from "./forms.js";
@@ -148,13 +149,11 @@ function drawCalibration(rows) {
 
 function drawUsers(rows) {
   const people = [...new Set(rows.flatMap(({ evaluation }) => evaluation.users.filter((one) => one.support).map((one) => one.user)))];
-  const shown = people.slice(0, PEOPLE_SHOWN);
-  const rest = people.length - shown.length;
   const worst = rows.map(({ name, evaluation }) => {
     const [last] = evaluation.users.filter((one) => one.support).sort((one, other) => one.recall - other.recall);
     return last ? `${name}: ${last.user} ${percent(last.recall, 0)}` : name;
   }).join("; ");
-  return chart(byId("users"), `Share of each person’s attempts that is given to them${rest ? `, of the first ${shown.length} of ${people.length}` : ""}. The least: ${worst}.`, (colours) => ({
+  return drawChosen("users", people, PEOPLE_SHOWN, (shown) => chart(byId("users"), `Share of each person’s attempts that is given to them. The least: ${worst}.`, (colours) => ({
     traces: rows.map(({ name, evaluation }, index) => {
       const found = new Map(evaluation.users.map((one) => [one.user, one]));
       return {
@@ -163,8 +162,8 @@ function drawUsers(rows) {
         hovertemplate: "%{y:.0f} %<extra>%{fullData.name}</extra>",
       };
     }),
-    layout: { height: 380, barmode: "group", xaxis: { type: "category", tickangle: -45 }, yaxis: { range: [0, 102], ticksuffix: " %" } },
-  }));
+    layout: { height: 380, barmode: "group", xaxis: along(shown, { tickangle: -45 }), yaxis: { range: [0, 102], ticksuffix: " %" } },
+  })));
 }
 
 async function wireMatrix(rows) {
@@ -180,28 +179,34 @@ function drawMatrix({ name, evaluation, labels }) {
   const size = labels.length;
   const cells = matrix(evaluation, size);
   const present = labels.map((_, row) => row).filter((row) => cells[row].some((count) => count > 0));
-  const shown = present.slice(0, MATRIX_SHOWN);
   const wrong = present.flatMap((row) => labels.map((_, column) => ({ row, column, count: row === column ? 0 : cells[row][column] })))
     .filter((one) => one.count > 0).sort((one, other) => other.count - one.count);
   const often = wrong.slice(0, 3).map(({ row, column, count }) => `${labels[row]} for ${labels[column]} ${count} times`).join("; ");
-  const columns = shown.length < present.length ? shown : labels.map((_, column) => column);
-  return chart(byId("confusion"), `Confusion of ${name}. ${often ? `Most often taken wrongly: ${often}.` : "Nobody was taken for another."}`, (colours) => {
-    const z = shown.map((row) => columns.map((column) => cells[row][column]));
-    return {
-      traces: [{
-        type: "heatmap", z, x: columns.map((column) => plain(labels[column])), y: shown.map((row) => plain(labels[row])),
-        colorscale: [[0, colours.sunken], [1, colours.accent]], xgap: 1, ygap: 1, showscale: false,
-        text: z.map((row) => row.map((count) => (count ? String(count) : ""))), texttemplate: shown.length <= 24 ? "%{text}" : "",
-        hovertemplate: "%{y} taken for %{x}: %{z}<extra></extra>",
-      }],
-      layout: {
-        height: Math.max(320, 110 + 24 * shown.length), hovermode: "closest",
-        xaxis: { type: "category", tickangle: -45, title: { text: "named" } },
-        yaxis: { type: "category", autorange: "reversed", title: { text: "typed" }, showgrid: false },
-      },
-    };
+  const says = `Confusion of ${name}. ${often ? `Most often taken wrongly: ${often}.` : "Nobody was taken for another."}`;
+  const place = new Map(labels.map((label, row) => [label, row]));
+  return drawChosen("confusion", present.map((row) => labels[row]), MATRIX_SHOWN, (people) => {
+    const rows = people.map((one) => place.get(one));
+    // Who was named stands there too, where not everybody does.
+    const columns = labels.map((_, column) => column)
+      .filter((column) => rows.length === present.length || rows.some((row) => row === column || cells[row][column]));
+    return chart(byId("confusion"), says, (colours) => confusion(people, columns.map((column) => labels[column]),
+      rows.map((row) => columns.map((column) => cells[row][column])), colours));
   });
 }
+
+const confusion = (typed, named, z, colours) => ({
+  traces: [{
+    type: "heatmap", z, x: named.map(plain), y: typed.map(plain),
+    colorscale: [[0, colours.sunken], [1, colours.accent]], xgap: 1, ygap: 1, showscale: false,
+    text: z.map((row) => row.map((count) => (count ? String(count) : ""))), texttemplate: typed.length <= 24 ? "%{text}" : "",
+    hovertemplate: "%{y} taken for %{x}: %{z}<extra></extra>",
+  }],
+  layout: {
+    height: Math.max(320, 110 + 24 * typed.length), hovermode: "closest",
+    xaxis: along(named, { tickangle: -45, title: { text: "named" } }),
+    yaxis: along(typed, { autorange: "reversed", title: { text: "typed" }, showgrid: false }),
+  },
+});
 
 // Rows by who typed, columns by who was named.
 function matrix({ confusion }, size) {

@@ -104,7 +104,7 @@ function show(wish, dataset, rows, took) {
 
   fill(byId("rows"), table("Predictions", [
     { title: "Attempt", cell: (row) => number(row.attempt), number: true },
-    { title: "Predicted user", cell: (row) => row.predicted_user || "–" },
+    { title: "Predicted user", cell: (row) => row.predicted_user || "–", class: "label" },
     { title: "Probability", cell: (row) => (row.reason ? "–" : percent(row.probability)), number: true },
     { title: "Decision", cell: (row) => badge(row.decision) },
     { title: "Not valid because", cell: (row) => row.reason },

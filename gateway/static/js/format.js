@@ -23,6 +23,9 @@ export function ago(time) {
 // "2019-06-30T15:05:44.743893Z" to "2019-06-30 15:05:44.743893".
 export const moment = (time) => (time ? time.replace("T", " ").replace("Z", "") : "");
 
+// The same to the second.
+export const instant = (time) => moment(time).slice(0, "2019-06-30 15:05:44".length);
+
 // The end of a URL, which is what tells sources apart.
 export function shortUrl(url) {
   const parts = url.split("/");

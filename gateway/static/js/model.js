@@ -1,7 +1,7 @@
 // One model, told in full: what it learned from, how it did, how sure it has to be, and its files.
 
 import { element, table } from "./dom.js";
-import { moment, number, percent, seconds } from "./format.js";
+import { instant, number, percent, seconds } from "./format.js";
 
 export const reference = (model) => `${model.name}@${model.version}`;
 
@@ -21,7 +21,7 @@ export function describe(model) {
     ], model.decision.thresholds),
     element("h3", {}, "Person by person, on its hold-out"),
     table("People on its hold-out", [
-      { title: "Person", cell: (one) => one.user },
+      { title: "Person", cell: (one) => one.user, class: "name" },
       { title: "Precision", cell: (one) => percent(one.precision), number: true },
       { title: "Recall", cell: (one) => percent(one.recall), number: true },
       { title: "Attempts", cell: (one) => number(one.support), number: true },
@@ -41,7 +41,7 @@ function facts(model) {
   return [
     ["Model", reference(model)],
     ["Aliases", model.aliases.join(", ")],
-    ["Published", moment(model.created_at)],
+    ["Published", instant(model.created_at)],
     ["Learner", `${model.learner}: ${pairs(model.params)}`],
     ["Features", `${model.feature_set.name} ${model.feature_set.version}${times}`],
     ["Phrase", model.phrase],
