@@ -3,11 +3,11 @@
 import { api, Problem, query } from "./api.js";
 import { announce, badge, byCount, byId, element, empty, fill, reasons, shares, table, tiles } from "./dom.js";
 import { ago, moment, ms, number, plural, shortUrl } from "./format.js";
-import { busy, clearProblems, numeric, parameters, showProblem } from "./forms.js";
+import { busy, checkFirstN, clearProblems, numeric, parameters, showProblem } from "./forms.js";
 import { fetchPeople, showPeople } from "./people.js";
 import { showPictures } from "./pictures.js";
 import { Running } from "./running.js";
-import { datasets, IMPORT_DONE, startSource, tellUnchanged, wireSource } from "./source.js";
+import { choose, datasets, IMPORT_DONE, startSource, tellUnchanged, wireSource } from "./source.js";
 import { watch } from "./watch.js";
 
 const form = byId("form");
@@ -30,7 +30,7 @@ form.addEventListener("submit", async (event) => {
     });
     history.pushState(null, "", `/analyze${query({ dataset, first_n: firstN })}`);
     // The form is free for another import while this one runs.
-    follow(dataset, firstN).catch((problem) => showProblem(form, problem));
+    follow(dataset, firstN).catch((problem) => current === dataset && showProblem(form, problem));
   } catch (problem) {
     showProblem(form, problem);
   } finally {
@@ -38,22 +38,16 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
-// Said before an import of minutes and not after it; the sentence is the API's.
-function checkFirstN(text) {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 1000) {
-    throw new Problem({ reason: "PAGE_SIZE_INVALID", field: "first_n", detail: "The number of rows must be a whole number from 1 to 1000." });
-  }
-}
-
-async function follow(id, firstN) {
+// `met` is called with the dataset as it is found.
+async function follow(id, firstN, met = () => {}) {
   current = id;
   byId("result").hidden = true;
   const path = `/v1/datasets/${encodeURIComponent(id)}`;
   const dataset = await watch(path, "dataset", (now) => {
     if (current !== id) return;
     running.dataset(now);
-    fillForm(now);
+    met(now);
+    met = () => {};
   });
   if (current !== id) return;
   listEarlier();
@@ -74,8 +68,10 @@ async function follow(id, firstN) {
 
 // Whoever comes back finds the form as it was sent.
 function fillForm(dataset) {
+  const fetched = /^https?:/.test(dataset.source_url);
+  choose(form, fetched ? "url" : "files");
   // What stands for a secret is no part of a URL.
-  if (/^https?:[^…]*$/.test(dataset.source_url) && !form.elements.url.value) form.elements.url.value = dataset.source_url;
+  if (fetched && !dataset.source_url.includes("…")) form.elements.url.value = dataset.source_url;
   form.elements.phrase.value = dataset.phrase;
   form.elements.min_attempts.value = dataset.min_attempts;
 }
@@ -153,7 +149,7 @@ async function begin() {
   const { dataset, first_n: firstN = "100" } = parameters();
   form.elements.first_n.value = firstN;
   try {
-    await Promise.all([listEarlier(), dataset ? follow(dataset, firstN) : null]);
+    await Promise.all([listEarlier(), dataset ? follow(dataset, firstN, fillForm) : null]);
   } catch (problem) {
     showProblem(form, problem);
   }

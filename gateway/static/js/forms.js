@@ -1,16 +1,18 @@
 // Forms: which error belongs where, and being busy.
 
+import { Problem } from "./api.js";
 import { element } from "./dom.js";
+
+const SOURCES = ["dataset", "url", "files"];
 
 // Puts the API's sentence beside the field that it names, or at the form's end.
 // `names` maps the API's field names to the form's where they differ.
 export function showProblem(form, problem, names = {}) {
-  const name = names[problem.field] ?? problem.field;
-  const place = findPlace(form, name) ?? form.querySelector("[data-form-error]");
+  const place = findPlace(form, names[problem.field] ?? problem.field) ?? form.querySelector("[data-form-error]");
   place.textContent = problem.message;
   place.hidden = false;
-  const control = place.hasAttribute("data-form-error") ? null : form.elements.namedItem(name);
-  if (control instanceof HTMLElement && control.offsetParent !== null) {
+  const control = place.closest("[data-field]")?.querySelector("input, select");
+  if (control && control.offsetParent !== null) {
     control.setAttribute("aria-invalid", "true");
     control.focus();
   } else {
@@ -23,9 +25,13 @@ export function showProblem(form, problem, names = {}) {
 function findPlace(form, name) {
   if (!name) return null;
   const field = form.querySelector(`[data-field="${CSS.escape(name)}"]`);
-  if (!field) return null;
+  // What is wrong in a part that has no field of its own is wrong in the whole: "params.x" in "params".
+  if (!field) return findPlace(form, name.split(".").slice(0, -1).join("."));
   field.closest("details")?.setAttribute("open", "");
-  if (field.closest("[hidden]") !== null && !field.matches(".error")) return null;
+  if (field.closest("[hidden]") !== null && !field.matches(".error")) {
+    // A dataset may have come by its URL, or as files, and then that is what can be mended.
+    return SOURCES.includes(name) ? form.querySelector("[data-panel]:not([hidden]) .error") : null;
+  }
   return field.matches(".error") ? field : field.querySelector(".error");
 }
 
@@ -39,6 +45,14 @@ export function clearProblems(form) {
 
 export function busy(form, on) {
   for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = on;
+}
+
+// Said before an import of minutes and not after it; the sentence is the API's.
+export function checkFirstN(text) {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 1000) {
+    throw new Problem({ reason: "PAGE_SIZE_INVALID", field: "first_n", detail: "The number of rows must be a whole number from 1 to 1000." });
+  }
 }
 
 // What a number field holds, as the API should see it: nothing is nothing, and text stays text to be refused.

@@ -7,10 +7,11 @@ import { compare, hideComparison } from "./comparison.js";
 import { confirmed } from "./confirm.js";
 import { announce, byId, element, empty, fill, table } from "./dom.js";
 import { ago, number, percent, plural } from "./format.js";
-import { parameters } from "./forms.js";
+import { clearProblems, parameters, showProblem as showBeside } from "./forms.js";
 import { describe, reference } from "./model.js";
 
 const MOST = 8;
+const MEASURED_ON = { dataset: "on", holdout: "on", split: "on", seed: "on" };
 const ticked = new Set();
 let models = [];
 
@@ -76,13 +77,18 @@ byId("on").addEventListener("change", () => go({ on: byId("on").value }));
 
 function go(changes) {
   history.pushState(null, "", `/models${query({ ...parameters(), ...changes })}`);
-  showComparison().catch(showProblem);
+  showComparison();
 }
 
 async function showComparison() {
   const wish = parameters();
+  clearProblems(byId("comparison"));
   if (!wish.compare) return hideComparison();
-  return compare(wish.compare.split(","), wish.on ?? "");
+  try {
+    await compare(wish.compare.split(","), wish.on ?? "");
+  } catch (problem) {
+    showBeside(byId("comparison"), problem, MEASURED_ON);
+  }
 }
 
 async function showOne() {

@@ -5,7 +5,7 @@ import { along, chart, plain, short } from "./chart.js";
 import { drawChosen } from "./chosen.js";
 import { byCount, byId, element, fill } from "./dom.js";
 import { number, percent } from "./format.js";
-import { parameters } from "./forms.js";
+import { clearProblems, parameters, showProblem } from "./forms.js";
 
 const PEOPLE_SHOWN = 40;
 const MOST_USERS = 1000;
@@ -34,7 +34,8 @@ async function choosePerson(dataset, users) {
   select.value = users.some(({ user }) => user === wanted) ? wanted : users[0]?.user ?? NOBODY;
   select.onchange = () => {
     history.replaceState(null, "", `/analyze${query({ ...parameters(), user: select.value })}`);
-    return draw(dataset, select.value);
+    clearProblems(byId("pictures"));
+    draw(dataset, select.value).catch((problem) => showProblem(byId("pictures"), problem));
   };
   await draw(dataset, select.value);
 }
