@@ -24,7 +24,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -249,20 +250,20 @@ def run(url: str, directory: Path) -> dict[str, float]:
 
 
 def import_once(url: str, directory: Path) -> dict[str, float]:
-    """Imports a chain into a new catalogue, and reads some of its documents without before and after.
+    """Imports a chain into an empty catalogue, and reads some of its documents without before and after.
 
     Gives keystrokes, seconds, the peak in MB, and the speed of the import, on the clock and by processor time, as a
     share of that of parsing and of document to features.  Peak and processor time are those of all processes.
     """
-    with Readers(READERS) as readers:
+    with opened() as house:
         # The first import of a process loads modules and compiles queries, as a service does once.
-        imported(url.rpartition("/")[0] + "/" + documents(directory)[-1].name, readers)
+        house.imported(url.rpartition("/")[0] + "/" + documents(directory)[-1].name)
         # Before this process itself reads anything.
         with Peak() as peak:
-            imported(url, readers)
+            house.imported(url)
         speeds(directory)
         before = speeds(directory)
-        found = [imported(url, readers) for _ in range(IMPORTS)]
+        found = [house.imported(url) for _ in range(IMPORTS)]
         took, keystrokes = median([one for one, _ in found]), found[0][1]
         after = speeds(directory)
     parsing, to_features = (mean(one, other) for one, other in zip(before, after, strict=True))
@@ -277,21 +278,41 @@ def import_once(url: str, directory: Path) -> dict[str, float]:
     }
 
 
-def imported(url: str, readers: Readers) -> tuple[Took, int]:
-    """Imports a chain into a new catalogue; gives how long it took and its keystrokes."""
-    with tempfile.TemporaryDirectory() as folder:
-        catalogue = Catalogue(f"sqlite:///{folder}/catalogue.db")
+class House:
+    """What an ingest service has from its start to its end, without its server."""
+
+    def __init__(self, folder: Path, readers: Readers) -> None:
+        self._catalogue = Catalogue(f"sqlite:///{folder}/catalogue.db")
+        self._store = Store(folder)
         guard = Guard(["127.0.0.0/8"])
-        importer = Importer(
-            catalogue, Store(Path(folder)), lambda: Fetcher(guard, FetchLimits()), ImportLimits(), readers.read
+        self._importer = Importer(
+            self._catalogue, self._store, lambda: Fetcher(guard, FetchLimits()), ImportLimits(), readers.read
         )
-        dataset = catalogue.open_import(url, url, DEFAULT_PHRASE, 20)
-        took = timed(lambda: importer.run(dataset.id))
-        dataset = catalogue.get(dataset.id)
-        catalogue.close()
-    if dataset.state != "READY":
-        raise SystemExit(f"the import ended as {dataset.state}: {dataset.error_message}")
-    return took, sum(document.keystrokes for document in dataset.documents)
+
+    def close(self) -> None:
+        """Lets go of it."""
+        self._catalogue.close()
+
+    def imported(self, url: str) -> tuple[Took, int]:
+        """Imports a chain, and deletes all of it; gives how long the import took and its keystrokes."""
+        opened = self._catalogue.open_import(url, url, DEFAULT_PHRASE, 20)
+        took = timed(lambda: self._importer.run(opened.id))
+        dataset = self._catalogue.get(opened.id)
+        if dataset.state != "READY":
+            raise SystemExit(f"the import ended as {dataset.state}: {dataset.error_message}")
+        self._catalogue.delete(dataset.id)
+        self._store.delete(dataset.id)
+        self._store.cache.delete(url)
+        return took, dataset.keystrokes
+
+
+@contextmanager
+def opened() -> Iterator[House]:
+    """A new house, with its readers."""
+    with Readers(READERS) as readers, tempfile.TemporaryDirectory() as folder:
+        house = House(Path(folder), readers)
+        yield house
+        house.close()
 
 
 def speeds(directory: Path) -> tuple[Took, Took]:

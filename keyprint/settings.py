@@ -194,6 +194,14 @@ class IngestSettings(StateSettings):
     ingest_readers: int = Field(
         2, ge=1, le=64, description="Processes that read documents, of all imports and uploads together."
     )
+    ingest_reader_seconds: float = Field(
+        120.0, gt=0, le=_DAY, description="Longest time that a document takes to be read, once it is here, in seconds."
+    )
+    ingest_ahead_mib: int = Field(
+        1024,
+        ge=0,
+        description="MiB of documents that all imports together fetch before they turn to them; each has one more.",
+    )
     ingest_allow_nets: Networks = Field(
         default_factory=list,
         description="Networks (CIDR, comma-separated) that source URLs may reach.",

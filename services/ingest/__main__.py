@@ -12,6 +12,7 @@ from keyprint.rpc import Server
 from keyprint.settings import IngestSettings, read, run
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 from keyprint.workflows import WorkQueue
+from services.ingest.ahead import Ahead
 from services.ingest.catalogue import Catalogue
 from services.ingest.datasets import Datasets
 from services.ingest.fetch import Fetcher, FetchLimits
@@ -31,8 +32,9 @@ def main() -> None:
     # It tells of each retry with the whole URL, and a URL may hold credentials.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     home = settings.directory("ingest")
-    with only_one(home, "ingest service"), Readers(settings.ingest_readers) as readers:
-        _serve(settings, home, readers)
+    readers = settings.ingest_readers, settings.ingest_reader_seconds
+    with only_one(home, "ingest service"), Readers(*readers) as opened:
+        _serve(settings, home, opened)
 
 
 def _serve(settings: IngestSettings, home: Path, readers: Readers) -> None:
@@ -47,8 +49,17 @@ def _serve(settings: IngestSettings, home: Path, readers: Readers) -> None:
     store.sweep(catalogue.in_use())
     guard = Guard(settings.ingest_allow_nets)
     fetch_limits, limits = _limits(settings)
-    importer = Importer(catalogue, store, lambda: Fetcher(guard, fetch_limits), limits, readers.read)
-    uploads = Uploads(catalogue, store, fetch_limits.document_bytes, limits, fetch_limits.read_seconds, readers.read)
+    ahead = Ahead(fetch_limits.document_bytes, settings.ingest_ahead_mib * 2**20)
+    importer = Importer(catalogue, store, lambda: Fetcher(guard, fetch_limits), limits, readers.read, ahead)
+    uploads = Uploads(
+        catalogue,
+        store,
+        fetch_limits.document_bytes,
+        limits,
+        fetch_limits.read_seconds,
+        readers.read,
+        settings.ingest_readers,
+    )
     workflows = workflows_url(settings.ingest_database, home)
     # The queue takes no more of one lane than of all.
     host = min(settings.ingest_host_concurrency, settings.ingest_concurrency)

@@ -71,11 +71,11 @@ class Cache:
         with fresh.open("wb") as file:
             size = file.write(about.encode() + b"\n") + file.write(download.content)
         with self._lock:
-            self._drop(key)
             path.parent.mkdir(exist_ok=True)
             fresh.replace(path)
+            # Last, as the one that was used most recently.
+            self._bytes += size - self._sizes.pop(key, 0)
             self._sizes[key] = size
-            self._bytes += size
             if self._bytes > self._most:
                 self._make_room()
 

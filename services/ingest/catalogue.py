@@ -52,13 +52,13 @@ class InUse:
 
     Attributes:
         datasets: ids of those that may have attempts.
-        sources: URLs that datasets were, or are being, read from.
-        reading: those of them that are being read now.
+        sources: URLs that datasets were, or are being, imported from.
+        importing: those of them that are being imported now.
     """
 
     datasets: set[str]
     sources: set[str]
-    reading: set[str]
+    importing: set[str]
 
 
 class Catalogue:
@@ -185,8 +185,8 @@ class Catalogue:
             session.execute(delete(Source).where(Source.dataset_number == dataset.number))
             _add_links(session, dataset.number, links)
 
-    def reading(self, dataset: str, shown: str) -> str:
-        """Notes which document is being read, as it may be shown; gives the dataset's state."""
+    def turn_to(self, dataset: str, shown: str) -> str:
+        """Notes to which document the import turns, as it may be shown; gives the dataset's state."""
         query = update(Dataset).where(Dataset.id == dataset).values(current_document=shown).returning(Dataset.state)
         with self._session() as session:
             return session.scalars(query).one()
@@ -352,7 +352,7 @@ class Catalogue:
         """Whether there is a dataset of the source at `url`."""
         return self._any(select(Dataset.id).where(Dataset.url == url))
 
-    def is_reading(self, url: str) -> bool:
+    def is_importing(self, url: str) -> bool:
         """Whether the source at `url` is being imported."""
         return self._any(select(Dataset.id).where(Dataset.url == url, Dataset.state.in_(UNDER_WAY)))
 

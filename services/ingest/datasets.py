@@ -141,7 +141,7 @@ class Datasets:
         return found
 
     @contextmanager
-    def reading(self, dataset: Dataset) -> Iterator[None]:
+    def unless_deleted(self, dataset: Dataset) -> Iterator[None]:
         """While the files of a dataset are read, another caller may delete it, or have its import go on.
 
         Raises:

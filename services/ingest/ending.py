@@ -52,7 +52,7 @@ class Ending:
     def _keep(self, dataset: Dataset, error: KeyprintError | None, named: Mapping[int, Named]) -> None:
         self._mark(dataset, named)
         fingerprint = _fingerprint(dataset)
-        renewed = None if error else self._catalogue.previous(dataset)
+        renewed = self._catalogue.previous(dataset) if dataset.generation and not error else None
         if renewed and renewed.fingerprint == fingerprint and self._catalogue.stand_for(dataset, renewed):
             self._store.delete(dataset.id)
             return
@@ -79,7 +79,7 @@ class Ending:
 
     def _release(self, dataset: Dataset) -> None:
         if dataset.url.startswith(UPLOAD):
-            self._store.inbox.release(dataset.url, self._catalogue.is_reading)
+            self._store.inbox.release(dataset.url, self._catalogue.is_importing)
 
 
 def _no_valid_attempts(dataset: Dataset) -> KeyprintError:

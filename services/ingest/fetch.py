@@ -97,8 +97,9 @@ class Fetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._session.close()
+        # Another thread may be in the middle of a document, which ends there.
         self._lines.close()
+        self._session.close()
 
     def fetch(self, url: str, cached: Content | None = None) -> Content:
         """The document at `url`; `cached` itself, if the server says that it is still the same.
@@ -162,7 +163,8 @@ class Fetcher:
                 except InvalidArgument as error:
                     raise InvalidArgument(error.reason, f"{shown} cannot be read. {error.message}", "url") from None
                 return Content(content, _validator(answer, "ETag"), _validator(answer, "Last-Modified"), url)
-        raise Unavailable("NO_ANSWER", f"{shown} redirects more than {limits.redirects} times.", "url")
+        most = f"{limits.redirects} redirect{'' if limits.redirects == 1 else 's'}"
+        raise Unavailable("NO_ANSWER", f"{shown} leads on through more than {most}.", "url")
 
     def _content(self, answer: requests.Response) -> bytes:
         most, pieces, size = self._limits.document_bytes, list[bytes](), 0

@@ -13,16 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from keyprint.arrow import from_ipc
 from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError, NotFound, internal
 from keyprint.settings import IngestSettings
+from services.ingest.ahead import Ahead
 from services.ingest.catalogue import Catalogue, now
 from services.ingest.download import LOOK_SECONDS, Download, Downloads
 from services.ingest.ending import Ending
-from services.ingest.fetch import Fetcher
+from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.inbox import field_of
 from services.ingest.missing import Missing
-from services.ingest.parse import numbered
 from services.ingest.part import OpenPart
 from services.ingest.reading import Read, Rules, read_document
 from services.ingest.store import Store
@@ -69,14 +68,16 @@ class Importer:
         open_fetcher: Callable[[], Fetcher],
         limits: ImportLimits | None = None,
         read: Read = read_document,
+        ahead: Ahead | None = None,
     ) -> None:
-        """Runs them within `limits`, reading documents by `read`."""
+        """Runs them within `limits`, reading documents by `read`, and fetching them ahead where `ahead` has room."""
         self._catalogue = catalogue
         self._store = store
         self._open_fetcher = open_fetcher
         self._ending = Ending(catalogue, store)
         self.limits = limits or ImportLimits()
         self._read = read
+        self._ahead = ahead or Ahead(FetchLimits.document_bytes)
 
     def run(self, dataset_id: str) -> None:
         """Imports what is still missing of a dataset, and ends it; what goes wrong is told on the dataset.
@@ -118,7 +119,7 @@ class Importer:
                 return
             looked = time.monotonic()
             part.write()
-            if self._catalogue.reading(dataset.id, shown) != IMPORTING:
+            if self._catalogue.turn_to(dataset.id, shown) != IMPORTING:
                 raise _Cancelled
             # The clock of the machine goes on while nobody works on it.
             if (now() - began).total_seconds() > self.limits.seconds:
@@ -126,7 +127,8 @@ class Importer:
 
         rules = Rules(dataset.phrase, self.limits.document_attempts, self.limits.attempt_keystrokes)
         read = partial(self._read, rules=rules)
-        with Downloads(self._store, self._open_fetcher, dataset.url, dataset.refresh, read, check) as downloads:
+        store, source, refresh = self._store, dataset.url, dataset.refresh
+        with Downloads(store, self._open_fetcher, source, refresh, read, check, self._ahead) as downloads:
             try:
                 self._add(dataset, downloads, part, check)
             finally:
@@ -137,8 +139,7 @@ class Importer:
         """Reads document after document, from the first one that is missing."""
         limits = self.limits
         check(dataset.source_url)
-        coming = Missing(self._catalogue, self._store, downloads, limits.documents).of(dataset)
-        dataset = self._catalogue.get(dataset.id)
+        dataset, coming = Missing(self._catalogue, self._store, downloads, limits.documents).of(dataset)
         seen = {row.url for row in dataset.documents}
         known = dict.fromkeys(row.user for row in dataset.documents)
         count = len(dataset.documents)
@@ -146,7 +147,7 @@ class Importer:
         size = sum(row.size for row in dataset.documents)
         for download in coming:
             check(download.shown)
-            size += len(download.fetched.content)
+            size += download.size
             if download.url in seen:
                 told = f"The chain comes back to {download.shown}."
                 raise InvalidArgument("CHAIN_LOOP", told, field_of(download.url))
@@ -160,7 +161,7 @@ class Importer:
                 downloads.forget(download.url)
                 raise
             row = _row(count, download)
-            part.add(row, numbered(from_ipc(download.reading.rows), first))
+            part.add(row, download.reading.rows, first)
             seen.add(row.url)
             known[row.user] = None
             count += 1
@@ -182,16 +183,16 @@ def _check_user(known: Mapping[str | None, None], download: Download) -> None:
 
 
 def _row(number: int, download: Download) -> DocumentRow:
-    fetched, reading = download.fetched, download.reading
+    reading = download.reading
     return DocumentRow(
         number=number,
         url=download.url,
-        final_url=fetched.url,
+        final_url=download.final_url,
         next=download.next,
         user=reading.user,
-        digest=fetched.digest,
-        size=len(fetched.content),
-        downloaded_bytes=fetched.received,
+        digest=download.digest,
+        size=download.size,
+        downloaded_bytes=download.received,
         attempts=reading.attempts,
         keystrokes=reading.keystrokes,
         valid_attempts=reading.valid,

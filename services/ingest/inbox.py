@@ -71,16 +71,16 @@ class Inbox:
                 "DOCUMENT_NOT_FOUND", "It was not among the documents that were sent; send it with them.", "files"
             ) from None
 
-    def release(self, upload: str, is_reading: Callable[[str], bool]) -> None:
-        """Deletes an upload's documents, unless an import is reading them."""
+    def release(self, upload: str, is_importing: Callable[[str], bool]) -> None:
+        """Deletes an upload's documents, unless an import needs them."""
         with self._lock:
-            if not is_reading(upload):
+            if not is_importing(upload):
                 shutil.rmtree(self._path(upload), ignore_errors=True)
 
-    def sweep(self, reading: Collection[str]) -> None:
-        """Deletes all but the uploads that are being read."""
+    def sweep(self, importing: Collection[str]) -> None:
+        """Deletes all but the uploads that are being imported."""
         for folder in self._directory.iterdir():
-            if UPLOAD + folder.name not in reading:
+            if UPLOAD + folder.name not in importing:
                 shutil.rmtree(folder)
 
     def _path(self, url: str) -> Path:

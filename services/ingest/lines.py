@@ -25,15 +25,17 @@ class Lines:
         self._closed = False
 
     def close(self) -> None:
-        """No deadline is kept any more."""
+        """It is too late for everything from now on."""
         with self._changed:
             self._closed = True
+            for line in self._used:
+                _end(line)
             self._changed.notify()
 
     @property
     def left(self) -> float:
         """Seconds until the deadline; none or less after it."""
-        return self._deadline - time.monotonic()
+        return 0.0 if self._closed else self._deadline - time.monotonic()
 
     def check(self) -> None:
         """Returns while there is time.

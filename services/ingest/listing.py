@@ -38,7 +38,10 @@ def listed(content: bytes, url: str, most: int) -> list[str] | None:
     first = content.lstrip()[:1]
     # Each name stands between two quotes; millions of them would fill the memory when read.
     quotes = content.count(b'"') - content.count(b'\\"')
-    names = [] if quotes > 2 * most else _array(content) if first == b"[" else _lines(content)
+    try:
+        names = [] if quotes > 2 * most else _array(content) if first == b"[" else _lines(content)
+    except InvalidArgument as error:
+        raise InvalidArgument(error.reason, f"{without_credentials(url)} {error.message}", "url") from None
     if max(len(names), quotes // 2) > most:
         raise InvalidArgument(
             "LIMIT_EXCEEDED",
@@ -61,17 +64,15 @@ def _array(content: bytes) -> list[str]:
     try:
         return _ARRAY.decode(content)
     except msgspec.ValidationError:
-        raise InvalidArgument(
-            "NOT_A_DOCUMENT", "A list of documents must hold their URLs and nothing else.", "url"
-        ) from None
+        raise InvalidArgument("NOT_A_DOCUMENT", "lists something else than URLs of documents.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InvalidArgument("NOT_JSON", "The list of documents is not JSON.", "url") from None
+        raise InvalidArgument("NOT_JSON", "begins as a list of documents does, and is not JSON.") from None
 
 
 def _lines(content: bytes) -> list[str]:
     try:
         return [_LINE.decode(line[0]) for line in _LINES.finditer(content)]
     except msgspec.ValidationError:
-        raise InvalidArgument("NOT_A_DOCUMENT", "Every line of a list must be the URL of a document.", "url") from None
+        raise InvalidArgument("NOT_A_DOCUMENT", "has a line that is no URL of a document.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InvalidArgument("NOT_JSON", "The list of documents has a line that is not JSON.", "url") from None
+        raise InvalidArgument("NOT_JSON", "has a line that is not JSON.") from None

@@ -24,8 +24,8 @@ class Missing:
         self._downloads = downloads
         self._most = most
 
-    def of(self, dataset: Dataset) -> Iterator[Download]:
-        """The documents of its source that come after those that it has.
+    def of(self, dataset: Dataset) -> tuple[Dataset, Iterator[Download]]:
+        """The dataset with the documents that it keeps, and those of its source that come after them.
 
         Where an import had ended, what it ended at may have been mended since: its server is asked whether the last
         document that was read, or the list, is still the same.  What is another now is read again, and all after it.
@@ -44,13 +44,14 @@ class Missing:
             dataset = self._catalogue.get(dataset.id)
         read = dataset.documents
         if links:
-            return self._downloads.each([link for link in links if link.number >= len(read)])
+            return dataset, self._downloads.each([link for link in links if link.number >= len(read)])
         if not read:
-            return self._from_the_start(dataset)
+            return dataset, self._from_the_start(dataset)
         last = read[-1]
         if not last.next:
-            return iter(())
-        return self._downloads.chain(resolve(last.final_url, last.next), named_by=without_credentials(last.url))
+            return dataset, iter(())
+        following = resolve(last.final_url, last.next)
+        return dataset, self._downloads.chain(following, named_by=without_credentials(last.url))
 
     def _drop_changed(self, dataset: Dataset) -> None:
         links, read = self._catalogue.links(dataset), dataset.documents

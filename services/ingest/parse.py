@@ -314,10 +314,10 @@ def to_batch(document: Document, verdicts: Verdicts, first: int) -> pa.RecordBat
     return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def numbered(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+def numbered(rows: pa.Table, first: int) -> pa.Table:
     """The same rows, numbered from `first` on."""
-    numbers = pa.array(np.arange(first, first + batch.num_rows), pa.uint32())
-    return batch.set_column(SCHEMA.get_field_index("attempt"), SCHEMA.field("attempt"), numbers)
+    numbers = pa.array(np.arange(first, first + rows.num_rows), pa.uint32())
+    return rows.set_column(SCHEMA.get_field_index("attempt"), SCHEMA.field("attempt"), numbers)
 
 
 def _first_presses(keystrokes: Keystrokes) -> pa.Array:

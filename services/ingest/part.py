@@ -6,8 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
 
+from keyprint.arrow import from_ipc
 from services.ingest.catalogue import Catalogue
 from services.ingest.duplicates import Named, names
+from services.ingest.parse import numbered
 from services.ingest.store import Store
 from services.ingest.tables import Dataset, DocumentRow
 
@@ -31,16 +33,25 @@ class OpenPart:
         self._store = store
         self._dataset = dataset
         self._rows: list[DocumentRow] = []
-        self._batches: list[pa.RecordBatch] = []
+        self._attempts: list[bytes] = []
+        self._first = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="part")
         self._writing: Future[None] | None = None
 
-    def add(self, row: DocumentRow, batch: pa.RecordBatch) -> None:
-        """Adds a document; begins to write the part when it is large."""
+    def add(self, row: DocumentRow, attempts: bytes, first: int) -> None:
+        """Adds a document; begins to write the part when it is large.
+
+        Args:
+            row: what the catalogue is to say of it.
+            attempts: as `Reading.rows`.
+            first: the number of the first of them in the dataset.
+        """
+        if not self._rows:
+            self._first = first
         row.dataset_number = self._dataset.number
         row.part = self._rows[0].part if self._rows else row.number
         self._rows.append(row)
-        self._batches.append(batch)
+        self._attempts.append(attempts)
         if sum(one.keystrokes for one in self._rows) >= MOST_KEYSTROKES:
             self.write()
 
@@ -48,9 +59,9 @@ class OpenPart:
         """Begins to write what there is, once what was begun before is done."""
         self._settle()
         if self._rows:
-            rows, batches = self._rows, self._batches
-            self._rows, self._batches = [], []
-            self._writing = self._thread.submit(self._write, rows, batches)
+            rows, attempts = self._rows, self._attempts
+            self._rows, self._attempts = [], []
+            self._writing = self._thread.submit(self._write, rows, attempts, self._first)
 
     def close(self) -> None:
         """Writes what there is, to the end."""
@@ -60,10 +71,10 @@ class OpenPart:
         finally:
             self._thread.shutdown()
 
-    def _write(self, rows: list[DocumentRow], batches: list[pa.RecordBatch]) -> None:
-        part = rows[0].part
-        self._store.write_part(self._dataset.id, part, batches)
-        self.named[part] = names(pa.Table.from_batches(batches))
+    def _write(self, rows: list[DocumentRow], attempts: list[bytes], first: int) -> None:
+        part, table = rows[0].part, numbered(pa.Table.from_batches(map(from_ipc, attempts)), first)
+        self._store.write_part(self._dataset.id, part, table)
+        self.named[part] = names(table)
         self._catalogue.add_documents(rows)
 
     def _settle(self) -> None:

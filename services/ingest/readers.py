@@ -6,13 +6,17 @@ import logging
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from multiprocessing import Pipe
 
 from keyprint.errors import InvalidArgument, Unavailable
+from keyprint.settings import IngestSettings
 from services.ingest.reading import Reading, Rules
 from services.ingest.shelf import Shelf
 
 log = logging.getLogger(__name__)
+
+SECONDS = IngestSettings.model_construct().ingest_reader_seconds
 
 _COMMAND = [sys.executable, "-m", "services.ingest.reader"]
 
@@ -23,8 +27,10 @@ class Readers:
     The first one is started at once, for it takes a moment, and each further one when it is needed.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, seconds: float = SECONDS) -> None:
+        """Has `most` of them, each of which may take so many seconds for a document."""
         self._turns = threading.Semaphore(most)
+        self._seconds = seconds
         self._idle = [_Reader()]
 
     def __enter__(self) -> Readers:
@@ -38,15 +44,23 @@ class Readers:
         """What `read_document` gives, once a reader has time.
 
         Raises:
-            InvalidArgument: as that does.
-            Unavailable: the document ends whoever reads it.
+            InvalidArgument: as that does, or it takes too long.
+            Unavailable: the document ends whoever reads it, or nobody can be had who does.
         """
         with self._turns:
             # All that are idle may have been ended, for the memory that others took; a second try has a new one.
             for take in (self._idle_one, _Reader):
-                reader = take()
                 try:
-                    answer = reader.ask(content, rules)
+                    reader = take()
+                except OSError as error:
+                    log.warning("a process that reads documents cannot be started: %s", error)
+                    continue
+                try:
+                    answer = reader.ask(content, rules, self._seconds)
+                except TimeoutError:
+                    reader.end()
+                    told = f"It takes longer than {self._seconds:g} seconds to read, which is a limit of this Keyprint."
+                    raise InvalidArgument("LIMIT_EXCEEDED", told, "url") from None
                 except (EOFError, OSError):
                     log.warning("a process that reads documents ended with status %s", reader.wait())
                     continue
@@ -55,7 +69,9 @@ class Readers:
                     raise answer
                 return answer
         raise Unavailable(
-            "READER_DIED", "The process that reads it ends, as it does when the machine runs out of memory.", "url"
+            "READER_DIED",
+            "The process that reads it ends or cannot be started, as when the machine runs out of memory.",
+            "url",
         )
 
     def _idle_one(self) -> _Reader:
@@ -69,25 +85,36 @@ class _Reader:
     """One of them."""
 
     def __init__(self) -> None:
-        self._line, theirs = Pipe()
-        self._shelf = Shelf()
-        with theirs:
-            # Spawned and not forked, which gRPC does not survive.
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [*_COMMAND, str(self._shelf.descriptor)], stdin=theirs.fileno(), pass_fds=[self._shelf.descriptor]
-            )
+        with ExitStack() as opened:
+            self._line, theirs = Pipe()
+            opened.enter_context(self._line)
+            self._shelf = Shelf()
+            opened.callback(self._shelf.close)
+            with theirs:
+                # Spawned and not forked, which gRPC does not survive.
+                self._process = subprocess.Popen(  # noqa: S603 - our own module
+                    [*_COMMAND, str(self._shelf.descriptor)], stdin=theirs.fileno(), pass_fds=[self._shelf.descriptor]
+                )
+            self._opened = opened.pop_all()
 
-    def ask(self, content: bytes, rules: Rules) -> Reading | InvalidArgument:
-        """What it says of a document; EOFError or OSError if it ends instead."""
+    def ask(self, content: bytes, rules: Rules, seconds: float) -> Reading | InvalidArgument:
+        """What it says of a document.
+
+        Raises:
+            TimeoutError: it says nothing for so many seconds.
+            EOFError or OSError: it has ended.
+        """
         self._shelf.write(content)
         self._line.send((rules, len(content)))
+        if not self._line.poll(seconds):
+            raise TimeoutError
         answer: Reading | InvalidArgument = self._line.recv()
+        self._shelf.shrink()
         return answer
 
     def wait(self) -> int:
         """Waits for its end; gives the status that it ends with."""
-        self._line.close()
-        self._shelf.close()
+        self._opened.close()
         return self._process.wait()
 
     def end(self) -> None:

@@ -93,7 +93,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.ListRecordsResponse:
         size, first = checks.page_size(request.page_size), checks.page_token(request.page_token) or 0
         dataset = self._datasets.readable(request.dataset)
-        with self._datasets.reading(dataset):
+        with self._datasets.unless_deleted(dataset):
             records = [record_message(one) for one in read_records(self._store, dataset, first, size)]
         answer = ingest_pb2.ListRecordsResponse(records=records)
         if first + size < dataset.keystrokes:
@@ -106,7 +106,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         trainable = request.selection == ingest_pb2.ReadAttemptsRequest.SELECTION_TRAINABLE
         find = self._datasets.trainable if trainable else self._datasets.readable
         dataset = find(request.dataset)
-        with self._datasets.reading(dataset):
+        with self._datasets.unless_deleted(dataset):
             for batch in self._store.read(dataset.id, parts_of(dataset.documents), trainable):
                 yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch))
 
@@ -114,7 +114,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.SummarizeDatasetRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.DatasetSummary:
         dataset = self._datasets.readable(request.dataset)
-        with self._datasets.reading(dataset):
+        with self._datasets.unless_deleted(dataset):
             return summary_message(dataset, summarize(self._store, dataset, request.user))
 
     def _look(self, dataset: str) -> ingest_pb2.Dataset:

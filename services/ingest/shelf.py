@@ -34,6 +34,12 @@ class Shelf:
             self._map = mmap.mmap(self.descriptor, size)
         self._map[: len(content)] = content
 
+    def shrink(self) -> None:
+        """Gives back the memory of a large document, which is over; of a small one it serves for the next."""
+        if self._map and len(self._map) > LEAST_BYTES:
+            os.ftruncate(self.descriptor, LEAST_BYTES)
+            self._map = None
+
     def read(self, size: int) -> memoryview:
         """The document of so many bytes that lies there, good until the next."""
         if self._map is None or len(self._map) < size:

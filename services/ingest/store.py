@@ -64,7 +64,7 @@ class Store:
             if folder.name not in used.datasets:
                 shutil.rmtree(folder)
         self.cache.sweep(used.sources)
-        self.inbox.sweep(used.reading)
+        self.inbox.sweep(used.importing)
 
     def copy_parts(self, source: str, target: str, parts: Sequence[int]) -> None:
         """Gives a dataset some parts of another."""
@@ -74,9 +74,9 @@ class Store:
             shutil.copyfile(self._part(source, part), fresh)
             fresh.replace(self._part(target, part))
 
-    def write_part(self, dataset: str, part: int, batches: Sequence[pa.RecordBatch]) -> None:
+    def write_part(self, dataset: str, part: int, attempts: pa.Table) -> None:
         """Writes a part, over any of that name that an import left that was killed."""
-        self._write(self._part(dataset, part), pa.Table.from_batches(batches))
+        self._write(self._part(dataset, part), attempts)
 
     def trim(self, dataset: str, documents: Sequence[DocumentRow]) -> None:
         """Deletes what parts hold beside these documents, the first ones of the dataset."""

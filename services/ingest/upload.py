@@ -15,6 +15,7 @@ from typing import IO
 from keyprint.errors import FailedPrecondition, InvalidArgument, Unavailable
 from keyprint.intime import Sent, in_time
 from keyprint.pace import Pace
+from keyprint.settings import IngestSettings
 from services.ingest.catalogue import Catalogue, Link
 from services.ingest.fetch import FetchLimits
 from services.ingest.gunzip import unzipped
@@ -25,11 +26,10 @@ from services.ingest.reading import Read, Rules, read_document
 from services.ingest.store import Store
 from services.ingest.tables import Dataset
 
+READERS = IngestSettings.model_construct().ingest_readers
+
 _SHOWN = 200
 """Characters of a file's name that are shown."""
-
-READ_AT_ONCE = 2
-"""Documents of all uploads together that are read at the same time: each may take several times its size meanwhile."""
 
 _IN_MEMORY = 2**20
 """Bytes of a document that wait in memory until it is whole; larger ones wait in a file."""
@@ -46,16 +46,18 @@ class Uploads:
         limits: ImportLimits,
         idle_seconds: float = FetchLimits.read_seconds,
         read: Read = read_document,
+        at_once: int = READERS,
     ) -> None:
-        """Takes documents of up to `document_bytes` each, decompressed or not, within `limits`; `read` reads them.
+        """Takes documents of up to `document_bytes` each, decompressed or not, within `limits`.
 
-        Who sends nothing, or too little, for `idle_seconds` is sent away.
+        `read` reads them, `at_once` so many of all uploads together, for each is in memory meanwhile.  Who sends
+        nothing, or too little, for `idle_seconds` is sent away.
         """
         self._catalogue = catalogue
         self._store = store
         self._document_bytes = document_bytes
         self._limits = limits
-        self._turns = threading.Semaphore(READ_AT_ONCE)
+        self._turns = threading.Semaphore(at_once)
         self._read = read
         self._pace = Pace(limits.seconds, idle_seconds, limits.upload_bytes_second)
 
@@ -116,7 +118,7 @@ class Uploads:
                     url, shown, phrase, min_attempts, base=base.id if base else None, links=links
                 )
         # Nobody reads them again if the dataset was there already.
-        self._store.inbox.release(url, self._catalogue.is_reading)
+        self._store.inbox.release(url, self._catalogue.is_importing)
         return dataset
 
     def _documents(self, pieces: Iterable[tuple[str, bytes]], folder: Path) -> Iterator[tuple[str, IO[bytes]]]:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import event
 
 from services.ingest import totals
+from services.ingest.ahead import Ahead
 from services.ingest.catalogue import Catalogue
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
@@ -37,10 +38,14 @@ class Web(SimpleHTTPRequestHandler):
 
 
 def importer_of(
-    catalogue: Catalogue, store: Store, limits: ImportLimits | None = None, read: Read = read_document
+    catalogue: Catalogue,
+    store: Store,
+    limits: ImportLimits | None = None,
+    read: Read = read_document,
+    ahead: Ahead | None = None,
 ) -> Importer:
     """An importer that reaches the tests' own servers."""
-    return Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS), limits, read)
+    return Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), LIMITS), limits, read, ahead)
 
 
 def attempt(text: str, step: int) -> list[dict[str, str]]:

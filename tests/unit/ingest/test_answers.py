@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from keyprint import attempts, rpc
@@ -151,7 +152,8 @@ def test_a_summary_has_one_size_for_any_number_of_users_and_days(
         )
     document = parse_document(json.dumps({"user_label": "all", "user_data": typed}).encode())
     made = catalogue.open_import("http://127.0.0.1/a", "http://127.0.0.1/a", phrase, 1)
-    store.write_part(made.id, 0, [to_batch(document, attempts.judge(document.keystrokes, phrase), 0)])
+    rows = to_batch(document, attempts.judge(document.keystrokes, phrase), 0)
+    store.write_part(made.id, 0, pa.Table.from_batches([rows]))
     catalogue.add_documents([row(made, number, attempts=1, valid_attempts=1) for number in range(users)])
     catalogue.end(made.id, READY, "5f" * 32)
     with IngestClient(address) as client:

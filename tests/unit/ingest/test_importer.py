@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from services.ingest import importer, part
+from services.ingest.ahead import Ahead
 from services.ingest.cache import Cache
 from services.ingest.catalogue import Catalogue, Link, now
 from services.ingest.fetch import Fetcher, FetchLimits
@@ -65,6 +66,44 @@ def test_the_next_document_is_on_its_way_before_this_one_is_read(
     importer_of(catalogue, store, read=when_asked).run(dataset.id)
     assert catalogue.get(dataset.id).state == "READY"
     assert Web.asked == ["/ada.json", "/bob.json"]
+
+
+@pytest.mark.parametrize("form", ["chain", "list"])
+def test_where_there_is_no_room_ahead_each_document_is_fetched_in_its_turn(
+    web: tuple[Path, str], catalogue: Catalogue, store: Store, form: str
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", "eve.json", 30)
+    document(folder, "eve", None, 40)
+    (folder / "list").write_text('["ada.json", "bob.json", "eve.json"]')
+    asked = list[list[str]]()
+
+    def when_asked(content: bytes, rules: Rules) -> Reading:
+        asked.append([path for path in Web.asked if path != "/list"])
+        return read_document(content, rules)
+
+    dataset = catalogue.open_import(url + ("list" if form == "list" else "ada.json"), url, "hi", 2)
+    importer_of(catalogue, store, read=when_asked, ahead=Ahead(1, 0)).run(dataset.id)
+    assert asked == [["/ada.json"], ["/ada.json", "/bob.json"], ["/ada.json", "/bob.json", "/eve.json"]]
+    assert catalogue.get(dataset.id).state == "READY"
+
+
+@pytest.mark.parametrize("end", ["eve.json", "nowhere.json", "ada.json"])
+@pytest.mark.parametrize("form", ["chain", "list"])
+def test_room_that_was_taken_ahead_is_free_when_an_import_ends_however_it_ends(
+    web: tuple[Path, str], catalogue: Catalogue, store: Store, form: str, end: str
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", end, 30)
+    document(folder, "eve", None, 40)
+    (folder / "list").write_text(f'["ada.json", "bob.json", "{end}?again", "eve.json?last"]')
+    ahead = Ahead(10_000, 20_000)
+    dataset = catalogue.open_import(url + ("list" if form == "list" else "ada.json"), url, "hi", 2)
+    importer_of(catalogue, store, ahead=ahead).run(dataset.id)
+    assert catalogue.get(dataset.id).state in ("READY", "INCOMPLETE")
+    assert [ahead.room() is None for _ in range(3)] == [False, False, True]
 
 
 def test_a_next_that_does_not_come_last_is_followed_too(web: tuple[Path, str], run: Callable[..., Dataset]) -> None:
@@ -460,6 +499,7 @@ def test_a_list_of_something_else_is_told(
     (folder / "list").write_text(text)
     dataset = run(url + "list")
     assert (dataset.state, dataset.error_reason, dataset.error_field) == ("FAILED", reason, "url")
+    assert dataset.error_message.startswith(f"{url}list ")
 
 
 # Refresh
@@ -658,15 +698,16 @@ def test_an_attempt_beyond_its_limit_is_too_long(web: tuple[Path, str], run: Cal
     assert (dataset.state, dataset.error_reason) == ("FAILED", "NO_VALID_ATTEMPTS")
 
 
-def test_a_cancelled_import_does_not_wait_for_a_slow_server(
+def test_a_cancelled_import_does_not_wait_for_a_slow_server_and_hangs_up(
     catalogue: Catalogue, store: Store, serve: Callable[..., AbstractContextManager[str]]
 ) -> None:
-    asked, answer = threading.Event(), threading.Event()
+    asked, over = threading.Event(), threading.Event()
 
     class Slow(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.set()
-            answer.wait(20)
+            if self.connection.recv(1) == b"":
+                over.set()
 
     patient = FetchLimits(retries=0, read_seconds=20)
     patiently = Importer(catalogue, store, lambda: Fetcher(Guard(["127.0.0.1/32"]), patient))
@@ -678,7 +719,7 @@ def test_a_cancelled_import_does_not_wait_for_a_slow_server(
         catalogue.ask_to_cancel(dataset.id)
         running.join(10)
         assert not running.is_alive()
-        answer.set()
+        assert over.wait(10)
     assert catalogue.get(dataset.id).state == "CANCELLED"
 
 

@@ -26,7 +26,7 @@ STEPS = {
     Catalogue: [
         "begin",
         "replace_links",
-        "reading",
+        "turn_to",
         "add_documents",
         "drop_documents",
         "copy_documents",
@@ -217,7 +217,7 @@ def test_an_import_killed_before_any_step_ends_as_an_undisturbed_one(
         house.work(dataset)
         assert house.found(dataset) == expected, f"killed before step {step}"
         step += 1
-    assert step > len(("begin", "reading", "put", "write_part", "add_documents", "end"))
+    assert step > len(("begin", "turn_to", "put", "write_part", "add_documents", "end"))
 
 
 def killed_before(house: House, dataset: str, step: int, monkeypatch: pytest.MonkeyPatch) -> bool:

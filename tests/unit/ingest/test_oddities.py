@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import sys
@@ -82,7 +83,7 @@ def test_where_a_block_ends_changes_nothing(text: str) -> None:
 
 
 def lines_run(call: Callable[[], object]) -> int:
-    """How many lines of Python a call runs."""
+    """How many lines of Python a call runs; the collector of garbage may run lines of others."""
     count = 0
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
@@ -91,11 +92,13 @@ def lines_run(call: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
+    gc.disable()
     sys.settrace(trace)
     try:
         call()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
 
 

@@ -15,11 +15,12 @@ import psutil
 import pytest
 
 from keyprint.arrow import from_ipc
-from keyprint.errors import InvalidArgument
+from keyprint.errors import InvalidArgument, Unavailable
 from services.ingest import readers
 from services.ingest.catalogue import Catalogue
 from services.ingest.readers import Readers
 from services.ingest.reading import Reading, Rules, read_document
+from services.ingest.shelf import LEAST_BYTES
 from services.ingest.store import Store
 from tests.unit.ingest.sources import attempt, document, importer_of
 
@@ -112,6 +113,48 @@ def test_a_document_that_ends_its_readers_is_named_and_what_came_before_it_is_ke
         ["ada"],
     )
     assert f"{url}bob.json cannot be read." in found.error_message
+
+
+SILENT = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+def test_a_reader_that_takes_too_long_is_ended_and_its_document_named(
+    web: tuple[Path, str], catalogue: Catalogue, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, url = web
+    document(folder, "ada", None, 10, 20)
+    with monkeypatch.context() as patched:
+        patched.setattr(readers, "_COMMAND", SILENT)
+        impatient = Readers(1, seconds=0.2)
+    before = set(psutil.Process().children())
+    with impatient:
+        dataset = catalogue.open_import(url + "ada.json", url, "hi", 2)
+        importer_of(catalogue, store, read=impatient.read).run(dataset.id)
+        found = catalogue.get(dataset.id)
+        assert (found.state, found.error_reason) == ("FAILED", "LIMIT_EXCEEDED")
+        assert found.error_message.startswith(f"{url}ada.json cannot be read. It takes longer than 0.2 seconds to read")
+        assert len(before - set(psutil.Process().children())) == 1
+
+
+def test_a_document_whose_reader_cannot_be_started_is_refused_and_nothing_stays_open(
+    two: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (killed,) = pids()
+    os.kill(killed, signal.SIGKILL)
+    with monkeypatch.context() as patched:
+        patched.setattr(readers, "_COMMAND", ["/nowhere/python"])
+        before = psutil.Process().num_fds()
+        for _ in range(3):
+            with pytest.raises(Unavailable) as refused:
+                two.read(ADA, RULES)
+            assert refused.value.reason == "READER_DIED"
+        assert psutil.Process().num_fds() < before
+    assert two.read(ADA, RULES).user == "ada"
+
+
+def test_the_memory_in_which_a_large_document_lay_is_given_back(two: Readers) -> None:
+    two.read(ADA + b" " * 3 * LEAST_BYTES, RULES)
+    assert [os.fstat(one._shelf.descriptor).st_size for one in two._idle] == [LEAST_BYTES]
 
 
 def test_readers_end_with_their_service_however_it_ends() -> None:

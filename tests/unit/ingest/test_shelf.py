@@ -22,6 +22,17 @@ def shelves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         one.close()
 
 
+def test_the_memory_of_a_large_document_is_given_back_and_that_of_a_small_one_kept(
+    shelves: tuple[Shelf, Shelf],
+) -> None:
+    written, read = shelves
+    for content in (b"bob" * LEAST_BYTES, b"ada", b"eve" * 2 * LEAST_BYTES):
+        written.write(content)
+        assert bytes(read.read(len(content))) == content
+        written.shrink()
+        assert os.fstat(written.descriptor).st_size == LEAST_BYTES
+
+
 def test_what_was_laid_there_last_is_read_whatever_its_size(shelves: tuple[Shelf, Shelf]) -> None:
     written, read = shelves
     for content in (b"ada", b"", b"bob" * LEAST_BYTES, b"eve", b"joe" * 2 * LEAST_BYTES):

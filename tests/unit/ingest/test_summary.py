@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from keyprint import attempts
@@ -40,7 +41,7 @@ def summary(tmp_path: Path, *documents: tuple[str | None, list[Any]], user: str 
         content = {"attempts": typed} if label is None else {"user_label": label, "user_data": typed}
         document = parse_document(json.dumps(content).encode())
         batch = to_batch(document, attempts.judge(document.keystrokes, PHRASE), 0)
-        store.write_part("ds_1", number, [batch])
+        store.write_part("ds_1", number, pa.Table.from_batches([batch]))
         rows.append(DocumentRow(number=number, part=number, user=label, attempts=batch.num_rows))
     return summarize(store, Dataset(id="ds_1", phrase=PHRASE, documents=rows), user)
 

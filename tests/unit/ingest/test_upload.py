@@ -18,7 +18,7 @@ from services.ingest.importer import Importer, ImportLimits
 from services.ingest.reading import Reading, Rules, read_document
 from services.ingest.store import Store
 from services.ingest.tables import IMPORTING, Dataset
-from services.ingest.upload import READ_AT_ONCE, Uploads
+from services.ingest.upload import Uploads
 
 MOST = 5_000
 Upload = Callable[..., Dataset]
@@ -158,7 +158,8 @@ def test_the_same_attempts_sent_twice_are_copies(upload: Upload) -> None:
     assert (dataset.state, [row.duplicate_attempts for row in dataset.documents]) == ("READY", [0, 2])
 
 
-def test_few_documents_of_all_uploads_are_read_at_once(catalogue: Catalogue, state: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_few_documents_of_all_uploads_are_read_at_once(catalogue: Catalogue, state: Path, at_once: int) -> None:
     changed, reading, most = threading.Condition(), 0, 0
 
     def read(content: bytes, rules: Rules) -> Reading:
@@ -168,19 +169,19 @@ def test_few_documents_of_all_uploads_are_read_at_once(catalogue: Catalogue, sta
             most = max(most, reading)
             changed.notify_all()
             # One too many would come while this one waits.
-            changed.wait_for(lambda: reading > READ_AT_ONCE, 0.2)
+            changed.wait_for(lambda: reading > at_once, 0.2)
         with changed:
             reading -= 1
         return read_document(content, rules)
 
-    uploads = Uploads(catalogue, Store(state), MOST, ImportLimits(), read=read)
-    with ThreadPoolExecutor(2 * READ_AT_ONCE) as callers:
+    uploads = Uploads(catalogue, Store(state), MOST, ImportLimits(), read=read, at_once=at_once)
+    with ThreadPoolExecutor(2 * at_once) as callers:
         sent = [
             callers.submit(uploads.receive, [("a.json", document("ada", step))], "hi", 1, None)
-            for step in range(2 * READ_AT_ONCE)
+            for step in range(2 * at_once)
         ]
-    assert len({one.result().id for one in sent}) == 2 * READ_AT_ONCE
-    assert most == READ_AT_ONCE
+    assert len({one.result().id for one in sent}) == 2 * at_once
+    assert most == at_once
 
 
 def test_a_large_document_waits_in_a_file_until_it_is_whole(catalogue: Catalogue, state: Path) -> None:
