@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keyprint.channel import channel
 from keyprint.rpc import Server
+from keyprint.scheduling import let_finish
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc
 from services.inference.engine import Engine
 from services.inference.onemodel import OneModel
@@ -17,6 +18,7 @@ from services.inference.servicer import CALL_THREADS, InferenceServicer
 def main() -> None:
     """Serves until SIGTERM; there is no ingest."""
     port, name, directory = sys.argv[1:]
+    let_finish()
     server = Server(f"127.0.0.1:{port}", inference_pb2.DESCRIPTOR, threads=CALL_THREADS)
     servicer = InferenceServicer(
         OneModel(Engine(f"{name}@1", Path(directory))),

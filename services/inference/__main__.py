@@ -9,6 +9,7 @@ from inference import open_inference_grpc_pb2, open_inference_grpc_pb2_grpc
 from keyprint import logs
 from keyprint.channel import channel
 from keyprint.rpc import Server
+from keyprint.scheduling import let_finish
 from keyprint.settings import InferenceSettings, read, run
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, training_pb2_grpc
 from services.inference.models import Models
@@ -25,6 +26,7 @@ def main() -> None:
     settings = read(InferenceSettings)
     logs.configure(settings.log_level)
     home = settings.directory("inference")
+    let_finish()
     server = Server(
         settings.inference_listen,
         inference_pb2.DESCRIPTOR,

@@ -16,6 +16,7 @@ from keyprint.bento import ALIAS
 from keyprint.channel import channel
 from keyprint.errors import FailedPrecondition
 from keyprint.rpc import Server
+from keyprint.scheduling import let_finish
 from keyprint.settings import InferenceSettings, read, run
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc
 from services.inference import web
@@ -65,6 +66,7 @@ class Keyprint:
     @bentoml.on_startup  # type: ignore[untyped-decorator]  # BentoML types it in part
     def serve_rpc(self) -> None:
         """In every worker: gRPC, on the port that all of them share."""
+        let_finish()
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(self._servicer, self._server.grpc_server)
         open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
             OpenInferenceServicer(self._models, lambda: self._server.ready), self._server.grpc_server

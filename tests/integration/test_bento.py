@@ -428,6 +428,13 @@ def test_every_worker_answers_grpc(served: Bento, typed: Attempts) -> None:
     assert min(called) > 0
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="only Linux has scheduling policies")
+def test_the_threads_of_every_worker_that_answer_grpc_let_each_other_finish(served: Bento) -> None:
+    for worker in served.workers:
+        policies = [os.sched_getscheduler(thread.id) for thread in worker.threads()]
+        assert os.SCHED_BATCH in policies
+
+
 def test_no_network_was_asked_for(served: Bento) -> None:
     assert not served.network.exists(), served.network.read_text()
 

@@ -235,3 +235,12 @@ def test_a_mixed_load_gives_no_error_and_memory_stays_flat(
     quarter = len(resident) // 4
     settled, later = (statistics.median(part) for part in (resident[quarter : 2 * quarter], resident[-quarter:]))
     assert later <= settled * (1 + GROWTH), [round(one / 2**20) for one in resident]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="only Linux has scheduling policies")
+def test_its_threads_let_each_other_finish(process: tuple[str, psutil.Process]) -> None:
+    address, measured = process
+    with open_channel(address) as channel:
+        # The stubs know no methods of this one.
+        cast(Any, health_pb2_grpc.HealthStub(channel)).Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
+    assert os.sched_getscheduler(measured.pid) == os.SCHED_BATCH
