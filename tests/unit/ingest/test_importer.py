@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from functools import partial
 from http.server import SimpleHTTPRequestHandler
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,26 @@ def test_the_next_document_is_on_its_way_before_this_one_is_read(
     importer_of(catalogue, store, read=when_asked).run(dataset.id)
     assert catalogue.get(dataset.id).state == "READY"
     assert Web.asked == ["/ada.json", "/bob.json"]
+
+
+def test_a_chain_comes_over_one_connection(
+    tmp_path: Path, run: Callable[..., Dataset], serve: Callable[..., AbstractContextManager[str]]
+) -> None:
+    users = [f"user{number}" for number in range(8)]
+    for number, (user, following) in enumerate(pairwise([*users, None])):
+        document(tmp_path, str(user), f"{following}.json" if following else None, 10 + number, 20 + number)
+    lines = set[object]()
+
+    class Patient(Web):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            lines.add(self.client_address)
+            super().do_GET()
+
+    with serve(partial(Patient, directory=str(tmp_path))) as url:
+        assert run(f"{url}/{users[0]}.json").document_count == len(users)
+    assert len(lines) == 1
 
 
 @pytest.mark.parametrize("form", ["chain", "list"])
