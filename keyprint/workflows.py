@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 
 _POLL_SECONDS = 0.1
 _UNDER_WAY = ("PENDING", "ENQUEUED")
@@ -68,7 +68,7 @@ class WorkQueue:
     def resume(self, thing: str, run: int = 1, lane: str | None = None) -> None:
         """Queues the work on a thing that recorded no outcome, also if the workflow itself is over."""
         workflow, number = f"{thing}-{run}", 0
-        while (status := DBOS.get_workflow_status(workflow)) and status.status not in _UNDER_WAY:
+        while (status := DBOS.get_workflow_status(workflow)) and not _will_end(status, lane):
             number += 1
             workflow = f"{thing}-{run}-{number}"
         self._enqueue(thing, workflow, lane)
@@ -76,3 +76,9 @@ class WorkQueue:
     def _enqueue(self, thing: str, workflow: str, lane: str | None) -> None:
         with SetWorkflowID(workflow), SetEnqueueOptions(queue_partition_key=lane):
             DBOS.enqueue_workflow(self._name, self._workflow, thing)
+
+
+def _will_end(status: WorkflowStatus, lane: str | None) -> bool:
+    # A queue with lanes never comes to what an earlier version put there without one.
+    nowhere = status.status == "ENQUEUED" and lane is not None and status.queue_partition_key is None
+    return status.status in _UNDER_WAY and not nowhere
