@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import NamedTuple
 
 from sqlalchemy import Select, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, aliased, selectinload
-from sqlalchemy.sql.base import ExecutableOption
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.orm import Session, aliased
 
 from keyprint.database import open_database
-from keyprint.errors import FailedPrecondition, KeyprintError, NotFound
-from services.ingest import totals
+from keyprint.errors import FailedPrecondition, KeyprintError
+from services.ingest import rows, totals
 from services.ingest.tables import (
     CANCELLED,
     CANCELLING,
@@ -29,21 +25,10 @@ from services.ingest.tables import (
     UNDER_WAY,
     Dataset,
     DocumentRow,
+    Link,
     Source,
+    now,
 )
-
-
-def now() -> datetime:
-    """The time, UTC, without a zone, as the catalogue stores it."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-class Link(NamedTuple):
-    """A document-to-be of a dataset: its number, its URL, and what its sender calls it; empty where nobody did."""
-
-    number: int
-    url: str
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +96,7 @@ class Catalogue:
             # What failed has nothing that a new dataset could stand beside.
             if found and not (refresh and found.state not in (*UNDER_WAY, FAILED)):
                 self._restart(session, found, refresh, base, links)
-                return _look(session, found.id)
+                return rows.look(session, found.id)
             last = session.scalars(select(func.max(Dataset.generation)).where(*same)).one()
         made = Dataset(
             id=f"ds_{token_hex(6)}",
@@ -129,7 +114,7 @@ class Catalogue:
             with self._session() as session:
                 session.add(made)
                 session.flush()
-                _add_links(session, made.number, links)
+                rows.add_links(session, made.number, links)
             return self.look(made.id)
         except IntegrityError:
             # Another caller was faster, and is importing it now.
@@ -159,7 +144,7 @@ class Catalogue:
         ).all()
         if restarted and links:
             session.execute(delete(Source).where(Source.dataset_number == dataset.number))
-            _add_links(session, dataset.number, links)
+            rows.add_links(session, dataset.number, links)
 
     def begin(self, dataset: str) -> Dataset:
         """A dataset whose import begins or goes on; notes when its run began.
@@ -181,9 +166,9 @@ class Catalogue:
     def replace_links(self, dataset: Dataset, links: Sequence[Link], kept: int = 0) -> None:
         """Notes what a source turned out to list; of what it listed before, the first `kept` documents stay."""
         with self._session() as session:
-            _drop_documents(session, dataset, kept)
+            rows.drop_documents(session, dataset, kept)
             session.execute(delete(Source).where(Source.dataset_number == dataset.number))
-            _add_links(session, dataset.number, links)
+            rows.add_links(session, dataset.number, links)
 
     def turn_to(self, dataset: str, shown: str) -> str:
         """Notes to which document the import turns, as it may be shown; gives the dataset's state."""
@@ -195,12 +180,12 @@ class Catalogue:
         """Adds documents of one dataset whose part is on disk."""
         with self._session() as session:
             session.add_all(documents)
-            totals.add(_locked(session, documents[0].dataset_number), documents)
+            totals.add(rows.locked(session, documents[0].dataset_number), documents)
 
     def drop_documents(self, dataset: Dataset, count: int) -> None:
         """Leaves a dataset the first `count` of its documents; their parts may still hold the others."""
         with self._session() as session:
-            _drop_documents(session, dataset, count)
+            rows.drop_documents(session, dataset, count)
 
     def copy_documents(self, source: Dataset, target: Dataset, count: int) -> None:
         """Gives a dataset the first `count` documents of another, whose parts are on disk."""
@@ -210,7 +195,7 @@ class Catalogue:
         some = select(*columns).where(DocumentRow.dataset_number == source.number, DocumentRow.number < count)
         with self._session() as session:
             session.execute(insert(DocumentRow).from_select([column.name for column in table.columns], some))
-            _count_again(session, target)
+            rows.count_again(session, target)
 
     def mark(self, dataset: Dataset, duplicates: list[int], enrolled: list[bool]) -> None:
         """Notes of each document, in order, how many duplicates it holds and whether its user is enrolled."""
@@ -225,7 +210,7 @@ class Catalogue:
         ]
         with self._session() as session:
             session.execute(update(DocumentRow), marks)
-            _count_again(session, dataset)
+            rows.count_again(session, dataset)
 
     def ask_to_cancel(self, dataset: str) -> None:
         """Turns an import that is under way to CANCELLING; any other stays as it is."""
@@ -237,13 +222,13 @@ class Catalogue:
     def end(self, dataset: str, state: str, fingerprint: str = "", error: KeyprintError | None = None) -> None:
         """Ends an import that is under way."""
         with self._session() as session:
-            session.execute(_ended(dataset, state, error).values(fingerprint=fingerprint))
+            session.execute(rows.ended(dataset, state, error).values(fingerprint=fingerprint))
 
     def fail(self, dataset: Dataset, error: KeyprintError) -> None:
         """Ends an import of which nothing is to stay but the reason."""
         with self._session() as session:
-            if session.scalars(_ended(dataset.id, FAILED, error)).first():
-                _empty(session, dataset)
+            if session.scalars(rows.ended(dataset.id, FAILED, error)).first():
+                rows.empty(session, dataset)
 
     def stand_for(self, dataset: Dataset, same: Dataset) -> bool:
         """Lets a dataset stand for another, which it turned out to repeat, with nothing left of its own.
@@ -252,11 +237,11 @@ class Catalogue:
         """
         other = aliased(Dataset)
         still_there = exists().where(other.id == same.id)
-        query = _ended(dataset.id, READY, None).where(still_there).values(same_as=same.id)
+        query = rows.ended(dataset.id, READY, None).where(still_there).values(same_as=same.id)
         with self._session() as session:
             if session.scalars(query).first() is None:
                 return False
-            _empty(session, dataset)
+            rows.empty(session, dataset)
         return True
 
     # Datasets
@@ -268,8 +253,8 @@ class Catalogue:
             NotFound: there is none of that id.
         """
         with self._session() as session:
-            found = _look(session, dataset)
-            return _look(session, found.same_as) if found.same_as else found
+            found = rows.look(session, dataset)
+            return rows.look(session, found.same_as) if found.same_as else found
 
     def get(self, dataset: str) -> Dataset:
         """A dataset with its documents, which may be many.
@@ -278,8 +263,8 @@ class Catalogue:
             NotFound: there is none of that id.
         """
         with self._session() as session:
-            found = _look(session, dataset)
-            return _load(session, found.same_as or found.id)
+            found = rows.look(session, dataset)
+            return rows.load(session, found.same_as or found.id)
 
     def users(self, dataset: str, first: int, size: int) -> list[DocumentRow]:
         """Up to `size` documents of a dataset that say who typed, in order, from number `first` on.
@@ -293,7 +278,7 @@ class Catalogue:
         with self._session() as session:
             found = session.scalars(stands_for).one_or_none()
             if found is None:
-                raise _no_dataset(dataset)
+                raise rows.no_dataset(dataset)
             return list(session.scalars(some.where(Dataset.id == found).order_by(DocumentRow.number).limit(size)))
 
     def page(self, before: int | None, size: int) -> list[Dataset]:
@@ -363,74 +348,9 @@ class Catalogue:
     def in_use(self) -> InUse:
         """What has files by right; all others were left by a crash."""
         with self._session() as session:
-            rows = session.execute(select(Dataset.id, Dataset.url, Dataset.state, Dataset.same_as)).all()
+            found = session.execute(select(Dataset.id, Dataset.url, Dataset.state, Dataset.same_as)).all()
         return InUse(
-            {dataset for dataset, _, state, same_as in rows if state != FAILED and same_as is None},
-            {url for _, url, _, _ in rows},
-            {url for _, url, state, _ in rows if state in UNDER_WAY},
+            {dataset for dataset, _, state, same_as in found if state != FAILED and same_as is None},
+            {url for _, url, _, _ in found},
+            {url for _, url, state, _ in found if state in UNDER_WAY},
         )
-
-
-def _load(session: Session, dataset: str) -> Dataset:
-    return _look(session, dataset, selectinload(Dataset.documents))
-
-
-def _look(session: Session, dataset: str, *options: ExecutableOption) -> Dataset:
-    query = select(Dataset).where(Dataset.id == dataset).options(*options)
-    found = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
-    if found is None:
-        raise _no_dataset(dataset)
-    return found
-
-
-def _no_dataset(dataset: str) -> NotFound:
-    return NotFound("DATASET_NOT_FOUND", f"There is no dataset {dataset!r}.", "dataset")
-
-
-def _drop_documents(session: Session, dataset: Dataset, kept: int) -> None:
-    beyond = DocumentRow.dataset_number == dataset.number, DocumentRow.number >= kept
-    if session.execute(delete(DocumentRow).where(*beyond).returning(DocumentRow.number)).first():
-        _count_again(session, dataset)
-
-
-def _add_links(session: Session, dataset: int, links: Sequence[Link]) -> None:
-    if links:
-        session.execute(insert(Source), [{"dataset_number": dataset, **link._asdict()} for link in links])
-
-
-def _ended(dataset: str, state: str, error: KeyprintError | None) -> ReturningUpdate[str]:
-    """Turns a dataset that is under way to `state`, and gives its id if it was."""
-    return (
-        update(Dataset)
-        .where(Dataset.id == dataset, Dataset.state.in_(UNDER_WAY))
-        .values(
-            state=state,
-            current_document="",
-            finished_at=now(),
-            error_reason=error.reason if error else "",
-            error_field=error.field if error else "",
-            error_message=error.message if error else "",
-        )
-        .returning(Dataset.id)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _empty(session: Session, dataset: Dataset) -> None:
-    for table in (DocumentRow, Source):
-        session.execute(delete(table).where(table.dataset_number == dataset.number))
-    totals.clear(_locked(session, dataset.number))
-
-
-def _count_again(session: Session, dataset: Dataset) -> None:
-    """Makes a dataset's totals what its documents come to."""
-    found = _locked(session, dataset.number)
-    totals.clear(found)
-    rows = select(DocumentRow).where(DocumentRow.dataset_number == dataset.number).order_by(DocumentRow.number)
-    totals.add(found, session.scalars(rows.execution_options(populate_existing=True)).all())
-
-
-def _locked(session: Session, number: int) -> Dataset:
-    """The row of a dataset, which nobody else changes until the transaction ends."""
-    query = select(Dataset).where(Dataset.number == number).with_for_update()
-    return session.scalars(query.execution_options(populate_existing=True)).one()

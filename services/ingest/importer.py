@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from keyprint.errors import FailedPrecondition, InvalidArgument, KeyprintError, NotFound, internal
 from keyprint.settings import IngestSettings
 from services.ingest.ahead import Ahead
-from services.ingest.catalogue import Catalogue, now
-from services.ingest.download import LOOK_SECONDS, Download, Downloads
+from services.ingest.catalogue import Catalogue
+from services.ingest.download import LOOK_SECONDS, Downloads
 from services.ingest.ending import Ending
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.inbox import field_of
@@ -25,7 +25,8 @@ from services.ingest.missing import Missing
 from services.ingest.part import OpenPart
 from services.ingest.reading import Read, Rules, read_document
 from services.ingest.store import Store
-from services.ingest.tables import IMPORTING, UNDER_WAY, Dataset, DocumentRow
+from services.ingest.tables import IMPORTING, UNDER_WAY, Dataset, DocumentRow, now
+from services.ingest.walk import Download, Walk
 
 log = logging.getLogger(__name__)
 
@@ -126,20 +127,27 @@ class Importer:
                 raise _beyond(dataset, f"The import takes longer than {self.limits.seconds:g} seconds")
 
         rules = Rules(dataset.phrase, self.limits.document_attempts, self.limits.attempt_keystrokes)
-        read = partial(self._read, rules=rules)
         store, source, refresh = self._store, dataset.url, dataset.refresh
-        with Downloads(store, self._open_fetcher, source, refresh, read, check, self._ahead) as downloads:
+        with Downloads(store, self._open_fetcher, source, refresh, check, self._ahead) as downloads:
+            walk = Walk(downloads, partial(self._read, rules=rules))
+            missing = Missing(self._catalogue, store, downloads, walk, self.limits.documents)
             try:
-                self._add(dataset, downloads, part, check)
+                check(dataset.source_url)
+                self._add(*missing.of(dataset), downloads, part, check)
             finally:
                 # What was read before something went wrong is kept.
                 part.close()
 
-    def _add(self, dataset: Dataset, downloads: Downloads, part: OpenPart, check: Callable[[str], None]) -> None:
-        """Reads document after document, from the first one that is missing."""
+    def _add(
+        self,
+        dataset: Dataset,
+        coming: Iterator[Download],
+        downloads: Downloads,
+        part: OpenPart,
+        check: Callable[[str], None],
+    ) -> None:
+        """Adds document after document to what the dataset has."""
         limits = self.limits
-        check(dataset.source_url)
-        dataset, coming = Missing(self._catalogue, self._store, downloads, limits.documents).of(dataset)
         seen = {row.url for row in dataset.documents}
         known = dict.fromkeys(row.user for row in dataset.documents)
         count = len(dataset.documents)

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keyprint.errors import InvalidArgument, KeyprintError
-from services.ingest.catalogue import Catalogue, Link
-from services.ingest.download import Download, Downloads, Fetched
+from services.ingest.catalogue import Catalogue
+from services.ingest.download import Downloads, Fetched
 from services.ingest.inbox import UPLOAD
 from services.ingest.listing import listed
 from services.ingest.store import Store, parts_of
-from services.ingest.tables import Dataset
+from services.ingest.tables import Dataset, Link
 from services.ingest.urls import resolve, without_credentials
+from services.ingest.walk import Download, Walk
 
 
 class Missing:
     """Finds where an import begins or goes on, in one source."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, downloads: Downloads, most: int) -> None:
+    def __init__(self, catalogue: Catalogue, store: Store, downloads: Downloads, walk: Walk, most: int) -> None:
         """A list may name so many documents at `most`."""
         self._catalogue = catalogue
         self._store = store
         self._downloads = downloads
+        self._walk = walk
         self._most = most
 
     def of(self, dataset: Dataset) -> tuple[Dataset, Iterator[Download]]:
@@ -44,14 +46,14 @@ class Missing:
             dataset = self._catalogue.get(dataset.id)
         read = dataset.documents
         if links:
-            return dataset, self._downloads.each([link for link in links if link.number >= len(read)])
+            return dataset, self._walk.each([link for link in links if link.number >= len(read)])
         if not read:
             return dataset, self._from_the_start(dataset)
         last = read[-1]
         if not last.next:
             return dataset, iter(())
         following = resolve(last.final_url, last.next)
-        return dataset, self._downloads.chain(following, named_by=without_credentials(last.url))
+        return dataset, self._walk.chain(following, named_by=without_credentials(last.url))
 
     def _drop_changed(self, dataset: Dataset) -> None:
         links, read = self._catalogue.links(dataset), dataset.documents
@@ -73,10 +75,10 @@ class Missing:
         fetched = self._downloads.get(dataset.url)
         urls = self._listed(dataset, fetched)
         if urls is None:
-            return self._downloads.chain(dataset.url, fetched)
+            return self._walk.chain(dataset.url, fetched)
         links = _links(urls)
         self._catalogue.replace_links(dataset, links)
-        return self._downloads.each(links)
+        return self._walk.each(links)
 
     def _listed(self, dataset: Dataset, fetched: Fetched) -> list[str] | None:
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -11,6 +12,19 @@ IMPORTING, READY, INCOMPLETE = "IMPORTING", "READY", "INCOMPLETE"
 CANCELLING, CANCELLED, FAILED = "CANCELLING", "CANCELLED", "FAILED"
 UNDER_WAY = (IMPORTING, CANCELLING)
 READABLE = (READY, INCOMPLETE)
+
+
+def now() -> datetime:
+    """The time, UTC, without a zone, as the catalogue stores it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Link(NamedTuple):
+    """A document-to-be of a dataset: its number, its URL, and what its sender calls it; empty where nobody did."""
+
+    number: int
+    url: str
+    name: str = ""
 
 
 class Base(DeclarativeBase):

@@ -16,7 +16,7 @@ from keyprint.errors import FailedPrecondition, InvalidArgument, Unavailable
 from keyprint.intime import Sent, in_time
 from keyprint.pace import Pace
 from keyprint.settings import IngestSettings
-from services.ingest.catalogue import Catalogue, Link
+from services.ingest.catalogue import Catalogue
 from services.ingest.fetch import FetchLimits
 from services.ingest.gunzip import unzipped
 from services.ingest.importer import ImportLimits
@@ -24,7 +24,7 @@ from services.ingest.inbox import UPLOAD
 from services.ingest.listing import is_list
 from services.ingest.reading import Read, Rules, read_document
 from services.ingest.store import Store
-from services.ingest.tables import Dataset
+from services.ingest.tables import Dataset, Link
 
 READERS = IngestSettings.model_construct().ingest_readers
 

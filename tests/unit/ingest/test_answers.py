@@ -18,8 +18,9 @@ from keyprint.errors import InvalidArgument
 from keyprint.v1 import ingest_pb2, ingest_pb2_grpc
 from services.ingest.catalogue import Catalogue
 from services.ingest.datasets import Datasets
+from services.ingest.decode import LABEL_LENGTH
 from services.ingest.messages import PAGE_BYTES
-from services.ingest.parse import LABEL_LENGTH, parse_document, to_batch
+from services.ingest.parse import parse_document, to_batch
 from services.ingest.servicer import IngestServicer
 from services.ingest.store import Store
 from services.ingest.tables import INCOMPLETE, READY, Dataset, DocumentRow

@@ -21,7 +21,7 @@ import pytest
 from services.ingest import importer, part
 from services.ingest.ahead import Ahead
 from services.ingest.cache import Cache
-from services.ingest.catalogue import Catalogue, Link, now
+from services.ingest.catalogue import Catalogue
 from services.ingest.fetch import Fetcher, FetchLimits
 from services.ingest.guard import Guard
 from services.ingest.importer import Importer, ImportLimits
@@ -29,7 +29,7 @@ from services.ingest.messages import dataset_message
 from services.ingest.reading import Reading, Rules, read_document
 from services.ingest.records import read_records
 from services.ingest.store import Store, parts_of
-from services.ingest.tables import Dataset
+from services.ingest.tables import Dataset, Link, now
 from tests.unit.ingest.sources import Web, attempt, document, importer_of, statements
 
 
