@@ -34,6 +34,7 @@ soak: setup ## What is random, many times over, and load for longer
 	KEYPRINT_TEST_KILLS=20 KEYPRINT_TEST_LOAD_SECONDS=600 pytest tests/integration/test_ingest_faults.py \
 		tests/integration/test_killed_training.py tests/integration/test_cancelled_training.py \
 		tests/integration/test_mixed_load.py
+	KEYPRINT_TEST_PACE_MS=170 pytest -s tests/e2e/test_two_minutes.py
 
 images: ## Build the four containers' images, keyprint-<part>, with podman
 	scripts/images.sh

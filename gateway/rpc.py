@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -71,7 +72,7 @@ class Services:
         try:
             return await method(request, timeout=deadline.left(self.timeout), metadata=requestid.metadata())
         except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(error, _service(request)) from error
 
     async def upload(self, requests: AsyncGenerator[UploadDatasetRequest, None]) -> Dataset:
         """Sends an upload to ingest; as `Uploads.send` says."""
@@ -90,7 +91,7 @@ class Services:
             async for message in call:
                 yield message
         except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(error, _service(request)) from error
         finally:
             call.cancel()
 
@@ -114,6 +115,11 @@ class Services:
         self._beside.close()
         for channel in self._channels.values():
             await channel.close()
+
+
+def _service(request: Message) -> str:
+    """Which one takes such a request: each has a proto of its own."""
+    return PurePath(request.DESCRIPTOR.file.name).stem
 
 
 async def begun(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:

@@ -74,7 +74,7 @@ class _Upload(Generic[Request]):
                 raise self._failure
             return call.result()
         except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+            raise from_rpc_error(error, "ingest") from error
         finally:
             self._over = True
             call.cancel()

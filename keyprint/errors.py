@@ -195,8 +195,11 @@ def _short(text: str, most_bytes: int) -> str:
     return text if len(content) <= most_bytes else f"{content[:most_bytes].decode(errors='ignore')}…"
 
 
-def from_rpc_error(error: grpc.RpcError) -> KeyprintError:
-    """The error that a service raised, as its caller sees it; works for sync and asyncio calls."""
+def from_rpc_error(error: grpc.RpcError, service: str = "") -> KeyprintError:
+    """The error that a service raised, as its caller sees it; works for sync and asyncio calls.
+
+    `service` is what it is called, as ingest, where a caller of several knows.
+    """
     code: grpc.StatusCode = error.code()
     message: str = error.details() or ""
     kind = _BY_CODE.get(code, Internal)
@@ -216,7 +219,8 @@ def from_rpc_error(error: grpc.RpcError) -> KeyprintError:
     if larger := _LARGER.match(message):
         return _too_large(larger[1], int(larger[2]))
     if kind is Unavailable:
-        return Unavailable("SERVICE_UNAVAILABLE", "A Keyprint service does not answer; is it running?")
+        who = f"Keyprint's {service} service" if service else "A Keyprint service"
+        return Unavailable("SERVICE_UNAVAILABLE", f"{who} does not answer; is it running?")
     if kind is Unimplemented:
         return Unimplemented("NOT_IMPLEMENTED", "The Keyprint service that answers this does not offer it yet.")
     return kind(code.name, message)

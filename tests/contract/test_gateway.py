@@ -716,8 +716,14 @@ def test_a_gateway_without_services_lives_and_says_what_is_missing() -> None:
     with httpx.Client(base_url=next(gateways).url) as client:
         assert client.get("/healthz").status_code == 200
         assert "ingest is UNREACHABLE" in assert_problem(client.get("/readyz"), 503, "SERVICE_UNAVAILABLE")
-        assert_problem(client.get("/v1/datasets"), 503, "SERVICE_UNAVAILABLE")
-        assert_problem(client.get("/v1/datasets/x/events"), 503, "SERVICE_UNAVAILABLE")
+        for path, service in (
+            ("/v1/datasets", "ingest"),
+            ("/v1/datasets/x/events", "ingest"),
+            ("/v1/models", "training"),
+            ("/v1/models/m/predictions?dataset=x", "inference"),
+        ):
+            told = assert_problem(client.get(path), 503, "SERVICE_UNAVAILABLE")
+            assert told == f"Keyprint's {service} service does not answer; is it running?"
     next(gateways, None)
 
 

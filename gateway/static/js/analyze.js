@@ -27,7 +27,7 @@ form.addEventListener("submit", async (event) => {
     const dataset = await startSource(form, {
       phrase: form.elements.phrase.value,
       min_attempts: numeric(form.elements.min_attempts.value),
-    });
+    }, running);
     history.pushState(null, "", `/analyze${query({ dataset, first_n: firstN })}`);
     // The form is free for another import while this one runs.
     follow(dataset, firstN).catch((problem) => current === dataset && showProblem(form, problem));

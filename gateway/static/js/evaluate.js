@@ -25,7 +25,7 @@ form.addEventListener("submit", async (event) => {
     const model = form.elements.model.value;
     if (!model) throw new Problem({ reason: "MODEL_NOT_FOUND", field: "model", detail: "There is no model yet; train one first." });
     checkFirstN(form.elements.first_n.value);
-    const dataset = await startSource(form, { phrase: chosenModel().phrase });
+    const dataset = await startSource(form, { phrase: chosenModel().phrase }, importing);
     const wish = { dataset, model, first_n: form.elements.first_n.value };
     history.pushState(null, "", `/evaluate${query({ ...wish, go: 1 })}`);
     await importThenPredict(wish);
@@ -123,6 +123,7 @@ async function fillModels(chosen) {
   const found = (await api("GET", "/v1/models?page_size=1000")).models;
   if (found.map(reference).join() === models.map(reference).join() && found.length > 0) return;
   models = found;
+  if (chosen && !models.some((one) => reference(one) === chosen)) tellGone(chosen);
   options(form.elements.model, models.map((one) => [
     reference(one),
     `${reference(one)} · ${one.learner} · ${percent(one.evaluation?.accuracy ?? 0)} on its hold-out`,
@@ -131,6 +132,12 @@ async function fillModels(chosen) {
     ? ["There is no model yet. ", element("a", { href: "/train" }, "Train the first one.")]
     : ["Every model that was trained is here, the newest first."]));
   showPhrase();
+}
+
+// Not to focus it: somebody may be at another field.
+function tellGone(name) {
+  byId("model-error").textContent = `${name} has been deleted, or never was; another one is chosen.`;
+  byId("model-error").hidden = false;
 }
 
 // A model that is trained while this page is open appears by itself.

@@ -6,47 +6,53 @@ import { underWay } from "./watch.js";
 const SHOWN = 5;
 const AGAIN_MS = 5000;
 
+// What one service does not tell leaves the rest as it is.
 async function refresh() {
-  const pages = await Promise.all(["datasets", "training-jobs", "models"].map((name) => api("GET", `/v1/${name}?page_size=1000`)));
-  const [{ datasets }, { jobs }, { models }] = pages;
-  const more = (page) => (page.next_page_token ? "+" : "");
+  const [datasets, jobs, models] = await Promise.all([list("datasets"), list("training-jobs", "jobs"), list("models")]);
   fill(byId("tiles"), ...tiles([
-    ["datasets", number(datasets.length) + more(pages[0])],
-    ["attempts in them", number(datasets.reduce((sum, one) => sum + one.attempts, 0)) + more(pages[0])],
-    ["models", number(models.length) + more(pages[2])],
-    ["imports running", number(datasets.filter(underWay).length)],
-    ["training now", number(jobs.filter(underWay).length)],
+    ["datasets", count(datasets)],
+    ["attempts in them", count(datasets, (items) => items.reduce((sum, one) => sum + one.attempts, 0))],
+    ["models", count(models)],
+    ["imports running", count(datasets, running)],
+    ["training now", count(jobs, running)],
   ]));
-  fill(byId("datasets"), datasets.length === 0
-    ? empty("None yet.", "/analyze", "Import the first one.")
-    : table("Latest datasets", [
-      { title: "Source", cell: (one) => element("a", { href: `/analyze?dataset=${one.id}`, title: one.source_url }, shortUrl(one.source_url)), class: "name" },
-      { title: "State", cell: (one) => badge(one.state) },
-      { title: "Valid", cell: (one) => number(one.valid_attempts), number: true },
-      { title: "When", cell: (one) => ago(one.created_at) },
-    ], datasets.slice(0, SHOWN)));
-  fill(byId("jobs"), jobs.length === 0
-    ? empty("None yet.", "/train", "Train the first model.")
-    : table("Latest training", [
-      { title: "Model", cell: (one) => element("a", { href: `/train?job=${one.id}` }, `${one.model}@${one.version}`) },
-      { title: "State", cell: (one) => badge(one.state) },
-      { title: "Learner", cell: (one) => one.learner },
-      { title: "When", cell: (one) => ago(one.created_at) },
-    ], jobs.slice(0, SHOWN)));
-  return datasets.some(underWay) || jobs.some(underWay);
+  show("datasets", datasets, "/analyze", "Import the first one.", () => table("Latest datasets", [
+    { title: "Source", cell: (one) => element("a", { href: `/analyze?dataset=${one.id}`, title: one.source_url }, shortUrl(one.source_url)), class: "name" },
+    { title: "State", cell: (one) => badge(one.state) },
+    { title: "Valid", cell: (one) => number(one.valid_attempts), number: true },
+    { title: "When", cell: (one) => ago(one.created_at) },
+  ], datasets.items.slice(0, SHOWN)));
+  show("jobs", jobs, "/train", "Train the first model.", () => table("Latest training", [
+    { title: "Model", cell: (one) => element("a", { href: `/train?job=${one.id}` }, `${one.model}@${one.version}`), class: "name" },
+    { title: "State", cell: (one) => badge(one.state) },
+    { title: "Learner", cell: (one) => one.learner },
+    { title: "When", cell: (one) => ago(one.created_at) },
+  ], jobs.items.slice(0, SHOWN)));
+  return [datasets, jobs, models].some(({ problem, items }) => problem || items.some(underWay));
+}
+
+// {items, more}, or {items, problem} where they are not told.
+async function list(path, name = path) {
+  try {
+    const page = await api("GET", `/v1/${path}?page_size=1000`);
+    return { items: page[name], more: page.next_page_token ? "+" : "" };
+  } catch (problem) {
+    return { items: [], problem };
+  }
+}
+
+const running = (items) => items.filter(underWay).length;
+
+const count = ({ items, more, problem }, of = (all) => all.length) => (problem ? "–" : number(of(items)) + more);
+
+function show(id, { items, problem }, href, link, rows) {
+  fill(byId(id), problem ? element("p", { className: "error form-error", role: "alert" }, problem.message)
+    : items.length === 0 ? empty("None yet.", href, link)
+      : rows());
 }
 
 async function keepFresh() {
-  const error = document.querySelector("[data-form-error]");
-  try {
-    const again = await refresh();
-    error.hidden = true;
-    if (again) setTimeout(keepFresh, AGAIN_MS);
-  } catch (problem) {
-    error.textContent = problem.message;
-    error.hidden = false;
-    setTimeout(keepFresh, AGAIN_MS);
-  }
+  if (await refresh()) setTimeout(keepFresh, AGAIN_MS);
 }
 
 keepFresh();

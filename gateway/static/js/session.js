@@ -27,6 +27,11 @@ export function save(session) {
   localStorage.setItem(KEY, JSON.stringify(session));
 }
 
+// Calls `changed` when another tab has gone on.
+export function onElsewhere(changed) {
+  window.addEventListener("storage", (event) => event.key === KEY && changed());
+}
+
 export function forget() {
   localStorage.removeItem(KEY);
   return fresh();

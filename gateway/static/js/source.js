@@ -52,8 +52,22 @@ function describe(dataset) {
   return `${shortUrl(dataset.source_url)} · ${who}${plural(dataset.attempts, "attempt", "attempts")} · ${dataset.id}`;
 }
 
-// The chosen dataset's id, or that of the import which this begins.
-export async function startSource(form, values) {
+// Files that are being sent are lost with the page, which asks before it is left.
+async function sent(body, files, running) {
+  const stay = (event) => event.preventDefault();
+  window.addEventListener("beforeunload", stay);
+  const mebibytes = files.reduce((sum, file) => sum + file.size, 0) / 2 ** 20;
+  running.show(`Sending ${plural(files.length, "file", "files")}`, `${mebibytes.toFixed(1)} MiB. Stay on this page until they are sent.`);
+  try {
+    return await api("POST", "/v1/datasets:upload", body);
+  } finally {
+    window.removeEventListener("beforeunload", stay);
+    running.hide();
+  }
+}
+
+// The chosen dataset's id, or that of the import which this begins; `running` tells that files are being sent.
+export async function startSource(form, values, running) {
   const source = chosenSource(form);
   if (source === "dataset") {
     const id = form.elements.namedItem("dataset").value;
@@ -64,8 +78,9 @@ export async function startSource(form, values) {
     const body = new FormData();
     // The API sends files on as they come, so it must know the rest before.
     for (const [name, value] of Object.entries(values)) body.append(name, value);
-    for (const file of form.elements.namedItem("files").files) body.append("files", file);
-    return (await api("POST", "/v1/datasets:upload", body)).id;
+    const { files } = form.elements.namedItem("files");
+    for (const file of files) body.append("files", file);
+    return (await sent(body, [...files], running)).id;
   }
   const url = form.elements.namedItem("url").value.trim();
   const refresh = form.elements.namedItem("refresh").checked;

@@ -28,7 +28,7 @@ form.addEventListener("submit", async (event) => {
     const dataset = await startSource(form, {
       phrase: form.elements.phrase.value,
       min_attempts: numeric(form.elements.min_attempts.value),
-    });
+    }, importing);
     const wish = { ...readForm(), dataset, request: requestId() };
     history.pushState(null, "", `/train${query(wish)}`);
     await importThenTrain(wish);

@@ -8,7 +8,7 @@ import { crowd, enrol, train, unlearn } from "./learning.js";
 import { now, Recorder, toSource } from "./recorder.js";
 import { drawRhythm, duration } from "./rhythm.js";
 import { Running } from "./running.js";
-import { forget, load, save } from "./session.js";
+import { forget, load, onElsewhere, save } from "./session.js";
 import { showVerdict } from "./verdict.js";
 
 const WANTED = 8;
@@ -192,7 +192,8 @@ async function tell(keystrokes) {
     drawStrips();
   } catch (problem) {
     strips = strips.filter((one) => one !== entry);
-    refused(problem.message);
+    drawStrips();
+    refused(problem.reason === "MODEL_NOT_FOUND" ? "What was learned here has been deleted. Forget everybody below, and begin anew." : problem.message);
   }
 }
 
@@ -229,6 +230,7 @@ for (const button of document.querySelectorAll("[data-forget]")) {
   });
 }
 
+onElsewhere(() => location.reload());
 window.addEventListener("resize", () => byId("typing").hidden || drawStrips());
 
 show();

@@ -1,0 +1,126 @@
+"""What people do to pages, and what services do to them, is told in one clear sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Dialog, Page, Route, expect
+
+from tests.conftest import Stack
+from tests.e2e.browser import BROWSER, PATIENCE_MS
+from tests.e2e.steps import api
+from tests.e2e.test_type import ANN, enrol
+
+pytestmark = BROWSER
+
+DOWN: dict[str, Any] = {
+    "status": 503,
+    "reason": "SERVICE_UNAVAILABLE",
+    "field": "",
+    "detail": "Keyprint's training service does not answer; is it running?",
+}
+
+
+def down(route: Route) -> None:
+    route.fulfill(status=503, json=DOWN)
+
+
+def test_home_shows_what_there_is_while_a_service_is_down(page: Page, imported: str) -> None:
+    for name in ("models", "training-jobs"):
+        page.route(f"**/v1/{name}?*", down)
+    page.goto("/")
+    expect(page.locator("#datasets table")).to_contain_text("READY")
+    expect(page.locator("#jobs")).to_have_text(DOWN["detail"])
+    expect(page.locator("#tiles .tile", has_text="models").locator("b")).to_have_text("\u2013")
+    # And comes back by itself.
+    for name in ("models", "training-jobs"):
+        page.unroute(f"**/v1/{name}?*")
+    expect(page.locator("#jobs .error")).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", ["/train", "/models", "/evaluate"])
+def test_pages_say_which_service_is_down(page: Page, path: str) -> None:
+    for pattern in ("**/v1/models?*", "**/v1/training-jobs", "**/v1/learners"):
+        page.route(pattern, down)
+    page.goto(path)
+    expect(page.locator(".form-error:visible")).to_have_text(DOWN["detail"])
+
+
+def test_files_on_their_way_are_told_and_not_left_without_a_question(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps({"user_label": "ann", "user_data": []}))
+    asked: list[str] = []
+    go_on = threading.Event()
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", answer)
+    page.route("**/v1/datasets:upload", lambda route: None if not go_on.is_set() else route.continue_())
+    page.goto("/analyze")
+    page.get_by_role("radio", name="Files").check(force=True)
+    page.locator("#files").set_input_files(file)
+    page.get_by_role("button", name="Analyze").click()
+    expect(page.locator("#running")).to_contain_text("Sending 1 file")
+    expect(page.locator("#running")).to_contain_text("Stay on this page")
+    page.reload()
+    assert asked == ["beforeunload"]
+    # Sent, and refused: the box goes, and nobody asks any more.
+    go_on.set()
+    page.get_by_role("radio", name="Files").check(force=True)
+    page.locator("#files").set_input_files(file)
+    page.get_by_role("button", name="Analyze").click()
+    expect(page.locator(".error:visible")).to_have_count(1, timeout=PATIENCE_MS)
+    expect(page.locator("#running")).to_be_hidden()
+    page.reload()
+    assert asked == ["beforeunload"]
+
+
+def test_a_model_that_goes_while_it_is_chosen_is_told_beside_the_choice(
+    page: Page, keyprint_stack: Stack, trained: str
+) -> None:
+    models = api(keyprint_stack, "/v1/models")["models"]
+    gone = {**models[0], "name": "gone", "version": 1}
+    page.clock.install()
+    page.route(re.compile(r"/v1/models\?"), lambda route: route.fulfill(json={"models": [gone, *models]}))
+    page.goto("/evaluate")
+    page.get_by_label("Model", exact=True).select_option("gone@1")
+    page.route(re.compile(r"/v1/models\?"), lambda route: route.fulfill(json={"models": models}))
+    page.clock.fast_forward(11_000)
+    expect(page.locator("#model-error")).to_contain_text("gone@1 has been deleted")
+    expect(page.get_by_label("Model", exact=True)).not_to_have_value("gone@1")
+
+
+def test_two_tabs_at_the_type_page_are_at_one_place(page: Page) -> None:
+    page.goto("/type")
+    other = page.context.new_page()
+    other.goto("/type")
+    page.bring_to_front()
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_role("button", name="Begin").click()
+    ANN.type(page)
+    expect(page.locator("#typing-title")).to_have_text("Ann: attempt 2 of 8")
+    expect(other.locator("#typing-title")).to_have_text("Ann: attempt 2 of 8")
+    other.get_by_role("button", name="Stop").click()
+    expect(page.get_by_label("Your name")).to_be_visible()
+    other.close()
+
+
+def test_what_was_learned_and_deleted_elsewhere_can_be_begun_anew(page: Page, keyprint_stack: Stack) -> None:
+    page.goto("/type")
+    enrol(page, "Ann", ANN)
+    model = page.evaluate("JSON.parse(localStorage.getItem('keyprint.type')).model")
+    assert page.request.delete(f"/v1/models/{model}").status == 204
+    # Inference goes on with what it knows for two seconds.
+    page.wait_for_timeout(2_500)
+    ANN.type(page)
+    expect(page.locator("#refused")).to_contain_text("Forget everybody below, and begin anew.")
+    page.get_by_role("button", name="Forget everybody").click()
+    page.get_by_role("button", name="Forget", exact=True).click()
+    expect(page.get_by_label("Your name")).to_be_visible()
