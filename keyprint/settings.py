@@ -198,7 +198,7 @@ class IngestSettings(StateSettings):
         120.0, gt=0, le=_DAY, description="Longest time that a document takes to be read, once it is here, in seconds."
     )
     ingest_ahead_mib: int = Field(
-        1024,
+        512,
         ge=0,
         description="MiB of documents that all imports together fetch before they turn to them; each has one more.",
     )
