@@ -23,6 +23,7 @@ from services.ingest.messages import PAGE_BYTES
 from services.ingest.parse import parse_document, to_batch
 from services.ingest.servicer import IngestServicer
 from services.ingest.store import Store
+from services.ingest.summary import MOST_TIMELINES
 from services.ingest.tables import INCOMPLETE, READY, Dataset, DocumentRow
 from services.ingest.upload import Uploads
 
@@ -138,7 +139,7 @@ def test_a_thousand_datasets_of_the_longest_urls_are_told_page_by_page(catalogue
     assert pages > 1
 
 
-def test_a_summary_has_one_size_for_any_number_of_users_and_days(
+def test_a_summary_is_bounded_for_any_number_of_users_and_days(
     catalogue: Catalogue, store: Store, address: str
 ) -> None:
     phrase, users = "key" * 85 + "s", 1500
@@ -159,10 +160,13 @@ def test_a_summary_has_one_size_for_any_number_of_users_and_days(
     catalogue.end(made.id, READY, "5f" * 32)
     with IngestClient(address) as client:
         summary = client.summarize_dataset(made.id, label(8))
-    assert summary.ByteSize() < 64 * 1024
+    assert len(summary.timelines) == MOST_TIMELINES < users
+    timelines = sum(one.ByteSize() for one in summary.timelines)
+    assert timelines < MESSAGE_BYTES / 8
+    assert summary.ByteSize() - timelines < 64 * 1024
     assert len(summary.keys) == len(summary.everyone.hold_ms.median) == len(summary.user.profile.hold_ms.median) == 256
     assert (summary.everyone.attempts, summary.user.profile.attempts) == (users, 1)
     assert len(summary.periods) == 100
     assert [(one.first_day, one.last_day, one.attempts) for one in summary.user.periods] == [
-        ("2000-01-09", "2000-01-09", 1)
+        ("2000-01-01", "2000-01-15", 1)
     ]
