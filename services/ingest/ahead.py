@@ -17,18 +17,18 @@ class Ahead:
     """
 
     def __init__(self, document_bytes: int, most_bytes: int = MOST_BYTES) -> None:
-        """Has `most_bytes`; a document may turn out to have `document_bytes`."""
-        self._document_bytes = document_bytes
+        """Has `most_bytes`; a document may turn out to have `document_bytes`, and if that is more, takes all of it."""
+        self._each = min(document_bytes, most_bytes)
         self._left = most_bytes
         self._lock = threading.Lock()
 
     def room(self) -> Room | None:
         """Room for one document; None if there is none for the largest that it may be."""
         with self._lock:
-            if self._left < self._document_bytes:
+            if not self._each or self._left < self._each:
                 return None
-            self._left -= self._document_bytes
-        return Room(self, self._document_bytes)
+            self._left -= self._each
+        return Room(self, self._each)
 
     def give_back(self, size: int) -> None:
         """Takes back so many bytes."""

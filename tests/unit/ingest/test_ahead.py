@@ -38,5 +38,11 @@ def test_room_is_given_back_once() -> None:
     assert ahead.room() is None
 
 
-def test_where_a_document_may_be_larger_than_all_there_is_room_for_none() -> None:
-    assert Ahead(document_bytes=10, most_bytes=9).room() is None
+def test_where_a_document_may_be_larger_than_all_there_is_room_for_one() -> None:
+    ahead = Ahead(document_bytes=10, most_bytes=9)
+    assert ahead.room()
+    assert ahead.room() is None
+
+
+def test_where_there_is_to_be_no_room_there_is_none() -> None:
+    assert Ahead(document_bytes=10, most_bytes=0).room() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import os
 import threading
@@ -334,6 +335,24 @@ def test_a_list_is_read_in_its_order_and_its_documents_chain_nowhere(
     again = run(url + "list")
     assert again.id == dataset.id
     assert Web.asked.count("/list") == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "documents", "labelled"),
+    [("ada.json", 2, True), ("list", 2, True), ("bob.json", 1, True), ("test", 1, False)],
+)
+def test_a_source_of_any_form_may_be_gzip(
+    web: tuple[Path, str], run: Callable[..., Dataset], first: str, documents: int, labelled: bool
+) -> None:
+    folder, url = web
+    document(folder, "ada", "bob.json", 10, 20)
+    document(folder, "bob", None, 30, 40)
+    (folder / "list").write_text('["ada.json", "bob.json"]')
+    (folder / "test").write_text(json.dumps({"attempts": [attempt("hi", 10)]}))
+    for path in folder.iterdir():
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    dataset = run(url + first)
+    assert (dataset.state, dataset.document_count, dataset.labelled) == ("READY", documents, labelled)
 
 
 def test_a_list_with_a_dead_link_goes_on_there(web: tuple[Path, str], run: Callable[..., Dataset]) -> None:
