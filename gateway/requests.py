@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import deadline
 from gateway.problems import of_error
 from keyprint import requestid
 from keyprint.errors import KeyprintError
+
+_ID = requestid.HEADER.encode()
 
 _ASKING = (":identify", ":verify")
 """How the paths end of what is posted and changes nothing."""
@@ -43,7 +45,7 @@ class Requests:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[requestid.HEADER] = name
+                message["headers"] = [*message.get("headers", ()), (_ID, name.encode())]
             await send(message)
 
         if scope["method"] == "GET" or (scope["method"] == "POST" and scope["path"].endswith(_ASKING)):

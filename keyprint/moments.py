@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 _LINES = re.compile(
-    r"(?:\d{4}-\d\d-\d\d[T\ ](?:[01]\d|2[0-3]):\d\d:\d\d (?:[.,]\d{1,30})? (?:Z | [+-]\d\d (?::?\d\d)?)? \n)*",
+    r"(?:\d{4}-\d\d-\d\d[T\ ](?:[01]\d|2[0-3]):\d\d:\d\d (?:[.,]\d{1,30}+)?+ (?:Z | [+-]\d\d (?::?\d\d)?+)?+ \n)*+",
     re.ASCII | re.VERBOSE,
 )
 """Moments of typing in ISO 8601, each on a line: a calendar date and a time of day to the second at least.

@@ -25,7 +25,7 @@ def attempt_from_source(keystrokes: Sequence[Mapping[str, Any]]) -> attempts_pb2
         if not isinstance(keystroke, dict):
             raise _wrong(position, "must be an object with typed_at and character")
         character = keystroke.get("character")
-        if not isinstance(character, str) or not character or not _encodable(character):
+        if not isinstance(character, str) or not character or not (character.isascii() or _encodable(character)):
             raise _wrong(position, 'needs a character: one key, or "[backspace]"')
         characters.append(character)
     return attempts_pb2.Attempt(
@@ -37,7 +37,7 @@ def attempt_from_source(keystrokes: Sequence[Mapping[str, Any]]) -> attempts_pb2
 
 def _encodable(text: str) -> bool:
     """Half of a surrogate pair is a string in Python and cannot be one in a message."""
-    return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
+    return not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _counts(values: Sequence[object], name: str) -> list[int]:

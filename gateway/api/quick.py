@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
 from fastapi import Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.problems import of_error
@@ -40,8 +41,8 @@ class Quick:
         try:
             content = await _whole(receive)
             try:
-                body = model.model_validate_json(content)
-            except ValidationError:
+                body = model.model_validate(msgspec.json.decode(content))
+            except (ValueError, RecursionError):
                 await self._app(scope, _again(content, receive), send)
                 return
             answer = await endpoint(services=scope["app"].state.services, name=called[1], body=body)

@@ -513,6 +513,18 @@ def test_what_is_answered_quickly_is_answered_as_all_else(house: House, call: st
     ]
 
 
+@pytest.mark.parametrize(
+    "content", [b"{", b"[" * 100_000, b'{"attempt": "\\ud800"}', b'{"attempt": "\xff"}', b'{"far": NaN}', b""]
+)
+def test_what_is_no_json_is_told_alike_on_both_ways(house: House, content: bytes) -> None:
+    quick, usual = (
+        house.http.post("/v1/models/ada:identify", content=content, headers={"Content-Type": kind})
+        for kind in ("application/json", "application/json; charset=utf-8")
+    )
+    assert quick.status_code == 400
+    assert quick.json() == usual.json()
+
+
 def test_a_claim_is_verified(house: House) -> None:
     body = {"user": "ada", "attempt": KEYSTROKES, "far": 0.25}
     found = house.http.post("/v1/models/ada:verify", json=body).json()
