@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
 from keyprint import checks
-from keyprint.errors import Cancelled, FailedPrecondition, InvalidArgument, NotFound
+from keyprint.errors import FailedPrecondition, InvalidArgument, NotFound
 from services.ingest.catalogue import Catalogue
+from services.ingest.sent import Header, Part, pieces, size
 from services.ingest.store import Store
 from services.ingest.tables import IMPORTING, READABLE, Dataset
 from services.ingest.upload import Uploads
@@ -25,40 +25,6 @@ class Queue(Protocol):
 
     def put(self, thing: str, run: int = 1, lane: str | None = None) -> None:
         """Queues one run of an import, once however often it is put; a few of one lane run at a time."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What an upload is to become: the phrase (that of the base or the default if empty), `min_attempts` (the usual if
-    0), and the dataset that it adds to (none if empty).
-    """
-
-    phrase: str
-    min_attempts: int
-    base: str
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The next bytes of the document of this name."""
-
-    name: str
-    content: bytes
-
-
-@dataclass(frozen=True)
-class Break:
-    """Says that the chain of what was sent goes on with the document of this name, which is sent no more."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class End:
-    """Says that everything was sent."""
-
-
-Part = Header | Piece | Break | End
 
 
 class Datasets:
@@ -89,7 +55,7 @@ class Datasets:
             TooSlow: it takes too long.
             Cancelled: it broke off.
         """
-        with closing(self._uploads.in_time(sent, _size)) as parts:
+        with closing(self._uploads.in_time(sent, size)) as parts:
             return self._received(parts)
 
     def _received(self, parts: Iterator[Part]) -> Dataset:
@@ -100,7 +66,7 @@ class Datasets:
         base = self.readable(header.base, "base_dataset") if header.base else None
         phrase = checks.phrase(header.phrase or (base.phrase if base else ""))
         breaks = list[str]()
-        return self._imported(self._uploads.receive(_pieces(parts, breaks), phrase, min_attempts, base, breaks))
+        return self._imported(self._uploads.receive(pieces(parts, breaks), phrase, min_attempts, base, breaks))
 
     def cancel(self, dataset: str) -> Dataset:
         """Asks an import to stop; gives the dataset as it stands.
@@ -177,31 +143,6 @@ class Datasets:
         if dataset.state == IMPORTING:
             self._queue.put(dataset.id, dataset.runs, lane(dataset.url))
         return dataset
-
-
-def _size(part: Part) -> int:
-    return len(part.content) if isinstance(part, Piece) else 0
-
-
-def _pieces(parts: Iterator[Part], breaks: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each piece; at the end the name of a break is in `breaks`."""
-    for part in parts:
-        if isinstance(part, End):
-            return
-        if breaks:
-            raise InvalidArgument(
-                "HEADER_MISSING", "Where the chain of an upload breaks off, it has come to its end.", "broken_at"
-            )
-        if isinstance(part, Break):
-            breaks.append(part.name)
-            continue
-        if isinstance(part, Header):
-            raise InvalidArgument(
-                "HEADER_MISSING", "An upload has one header, and pieces of documents after it.", "header"
-            )
-        yield part.name, part.content
-    # gRPC can show a call that was cancelled as a stream that ended.
-    raise Cancelled("UPLOAD_BROKEN_OFF", "The upload broke off before its end.")
 
 
 def _min_attempts(count: int) -> int:

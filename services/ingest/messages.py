@@ -8,8 +8,8 @@ from itertools import accumulate
 from keyprint.errors import InvalidArgument
 from keyprint.timestamps import timestamp
 from keyprint.v1 import attempts_pb2, ingest_pb2
-from services.ingest.datasets import Break, End, Header, Part, Piece
 from services.ingest.records import Record
+from services.ingest.sent import Break, End, Header, Part, Piece
 from services.ingest.summary import Period, Profile, Quartiles, Summary
 from services.ingest.tables import Dataset, DocumentRow
 

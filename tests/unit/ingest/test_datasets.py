@@ -18,9 +18,10 @@ from keyprint.errors import Cancelled, FailedPrecondition, InvalidArgument, NotF
 from keyprint.rpc import Watches
 from keyprint.v1 import ingest_pb2
 from services.ingest.catalogue import Catalogue
-from services.ingest.datasets import Break, Datasets, End, Header, Piece
+from services.ingest.datasets import Datasets
 from services.ingest.importer import ImportLimits
 from services.ingest.messages import dataset_message
+from services.ingest.sent import Break, End, Header, Piece
 from services.ingest.servicer import IngestServicer
 from services.ingest.store import Store
 from services.ingest.tables import CANCELLED, CANCELLING, IMPORTING, INCOMPLETE, Dataset
