@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway import examples, pages, problems
-from gateway.api import datasets, health, identify, models, predictions, training
+from gateway.api import datasets, health, identify, models, predictions, training, uploads
 from gateway.api.parts import PROBLEM
 from gateway.api.quick import Quick
 from gateway.guard import Guard, allowed_hosts
@@ -38,7 +38,7 @@ longer. What is got as JSON has an `ETag`; `If-None-Match` gets 304 where nothin
 """
 
 # In this order paths are looked for: what is called most comes first.
-API = (identify, predictions, datasets, training, models, health)
+API = (identify, predictions, datasets, uploads, training, models, health)
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
@@ -76,7 +76,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.add_middleware(Tags)
     app.add_middleware(Guard, hosts=allowed_hosts(settings.gateway_listen, settings.gateway_hosts))
     # Around the guard, whose refusals come before a body's end too.
-    app.add_middleware(Bodies, limits=body_limits(settings), streamed=(datasets.UPLOAD_PATH,))
+    app.add_middleware(Bodies, limits=body_limits(settings), streamed=(uploads.UPLOAD_PATH,))
     app.add_middleware(Requests)
     return app
 
@@ -95,7 +95,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         messages = [message for module in (datasets, training, models, identify) for message in module.MESSAGES]
         components = document["components"]["schemas"]
         components.update(schemas(*messages))
-        components["UploadForm"] = datasets.UploadForm.model_json_schema()
+        components["UploadForm"] = uploads.UploadForm.model_json_schema()
         components["Problem"] = Problem.model_json_schema()
         examples.add(document)
         app.openapi_schema = document
