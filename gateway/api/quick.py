@@ -23,9 +23,8 @@ _JSON = (b"content-type", b"application/json")
 class Quick:
     """Answers what is posted to a model, as its route would.
 
-    FastAPI looks for the route and for what its endpoint needs anew for each request, which takes as long as everything
-    else that the gateway does for it.  What is not as it should be goes FastAPI's way, so that it is answered alike
-    everywhere.
+    FastAPI looks for the route and for what its endpoint needs anew for each request, which took an eighth of the
+    gateway's time.  What is not as it should be goes FastAPI's way, so that it is answered alike everywhere.
     """
 
     def __init__(self, app: ASGIApp, calls: Calls) -> None:

@@ -3,8 +3,11 @@
 import { api, query } from "./api.js";
 import { along, chart, plain } from "./chart.js";
 import { drawChosen } from "./chosen.js";
-import { announce, byId, element, fill, table } from "./dom.js";
-import { number, percent } from "./format.js";
+import { announce, byId, fill, table } from "./dom.js";
+import {
+  ACCURACY, ATTEMPTS, CALIBRATION, EQUAL_ERROR, F1, FALSE_ACCEPTS, FALSE_REJECTS, interval, LOG_LOSS, notes, PRECISION, RECALL, TOP3, UNKNOWN,
+} from "./figures.js";
+import { percent } from "./format.js";
 import { options } from "./forms.js";
 import { reference } from "./model.js";
 
@@ -52,32 +55,13 @@ function tellUnfair(models, on) {
 }
 
 function showMetrics(rows) {
-  const share = (pick) => (row) => (row.evaluation ? percent(pick(row.evaluation)) : "–");
   fill(byId("metrics"), table("Metrics", [
     { title: "Model", cell: (row) => row.name, class: "name" },
-    { title: "Accuracy", number: true, cell: (row) => (row.evaluation ? element("span", {}, percent(row.evaluation.accuracy), element("span", { className: "sub" }, interval(row.evaluation))) : "–") },
-    { title: "Among best 3", cell: share((one) => one.top3_accuracy), number: true },
-    { title: "Precision", cell: share((one) => one.macro_precision), number: true },
-    { title: "Recall", cell: share((one) => one.macro_recall), number: true },
-    { title: "F1", cell: share((one) => one.macro_f1), number: true },
-    { title: "Equal error", cell: share((one) => one.equal_error_rate), number: true },
-    { title: "False accepts", cell: share((one) => one.false_accept_rate), number: true },
-    { title: "False rejects", cell: share((one) => one.false_reject_rate), number: true },
-    { title: "Unknown", cell: share((one) => one.unknown_rate), number: true },
-    { title: "Log loss", cell: (row) => row.evaluation?.log_loss.toFixed(3) ?? "–", number: true },
-    { title: "Calibration error", cell: share((one) => one.calibration_error), number: true },
-    { title: "Attempts", cell: (row) => (row.evaluation ? number(row.evaluation.attempts) : "–"), number: true },
-    { title: "Notes", cell: notes },
+    ACCURACY, TOP3, PRECISION, RECALL, F1, EQUAL_ERROR, FALSE_ACCEPTS, FALSE_REJECTS, UNKNOWN, LOG_LOSS, CALIBRATION, ATTEMPTS,
+    notes((row) => row.seen),
   ], rows, (row) => (row.error ? "dim" : "")));
 }
 
-function notes(row) {
-  if (row.error) return element("span", { className: "badge", title: row.error.message }, row.error.reason);
-  if (row.seen) return element("span", { className: "badge warn" }, `LEAK: saw ${number(row.seen)} of these attempts`);
-  return "";
-}
-
-const interval = (one) => `${percent(one.accuracy_low)} – ${percent(one.accuracy_high)}`;
 const series = (colours, index) => colours.series[index % colours.series.length];
 
 function drawAccuracy(rows) {

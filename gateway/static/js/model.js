@@ -1,6 +1,7 @@
 // One model, told in full: what it learned from, how it did, how sure it has to be, and its files.
 
 import { element, table } from "./dom.js";
+import { interval } from "./figures.js";
 import { instant, number, percent, seconds } from "./format.js";
 
 export const reference = (model) => `${model.name}@${model.version}`;
@@ -9,7 +10,7 @@ export function describe(model) {
   const people = model.evaluation.users;
   return [
     table("About this model", [
-      { title: "What", cell: ([name]) => name },
+      { title: "What", cell: ([name]) => name, class: "label" },
       { title: "", cell: ([, value]) => value, class: "text" },
     ], facts(model).filter(([, value]) => value)),
     element("h3", {}, "How sure it has to be"),
@@ -48,7 +49,7 @@ function facts(model) {
     ["Dataset", `${model.dataset}, fingerprint ${model.fingerprint}`],
     ["Trained on", `${number(model.training_attempts)} attempts in ${seconds(model.fit_seconds)}, seed ${model.seed}`],
     ["Hold-out", `${model.split.toLowerCase()} ${percent(model.holdout, 0)}, ${number(measured.attempts)} attempts`],
-    ["Accuracy", `${percent(measured.accuracy)} (${percent(measured.accuracy_low)} – ${percent(measured.accuracy_high)})`],
+    ["Accuracy", `${percent(measured.accuracy)} (${interval(measured)})`],
     ["Among the best three", percent(measured.top3_accuracy)],
     ["Log loss, calibration error", `${measured.log_loss.toFixed(3)}, ${percent(measured.calibration_error)}`],
     ["Unknown", `${percent(measured.unknown_rate)} of its people’s attempts`],

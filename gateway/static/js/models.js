@@ -6,6 +6,7 @@ import { aliasForm } from "./aliases.js";
 import { compare, hideComparison } from "./comparison.js";
 import { confirmed } from "./confirm.js";
 import { announce, byId, element, empty, fill, table } from "./dom.js";
+import { ACCURACY, EQUAL_ERROR, UNKNOWN } from "./figures.js";
 import { ago, number, percent, plural } from "./format.js";
 import { clearProblems, parameters, showProblem as showBeside } from "./forms.js";
 import { describe, reference } from "./model.js";
@@ -35,9 +36,7 @@ async function list() {
     ? empty("There is no model yet.", "/train", "Train the first one.")
     : table("All versions", [
       { title: "Model", cell: nameCell, class: "name" },
-      { title: "Accuracy", cell: accuracy, number: true },
-      { title: "Equal error", cell: (one) => percent(one.evaluation.equal_error_rate), number: true },
-      { title: "Unknown", cell: (one) => percent(one.evaluation.unknown_rate), number: true },
+      ACCURACY, EQUAL_ERROR, UNKNOWN,
       { title: "Hold-out", cell: (one) => `${percent(one.holdout, 0)} ${one.split.toLowerCase()}`, number: true },
       { title: "Learner", cell: (one) => one.learner },
       { title: "People", cell: (one) => number(one.user_count), number: true },
@@ -57,11 +56,6 @@ function nameCell(model) {
     tell();
   });
   return element("span", { className: "check" }, box, element("a", { href: `/models${query({ ...parameters(), model: name })}` }, name));
-}
-
-function accuracy({ evaluation }) {
-  return element("span", {}, percent(evaluation.accuracy),
-    element("span", { className: "sub" }, `${percent(evaluation.accuracy_low)} – ${percent(evaluation.accuracy_high)}`));
 }
 
 function tell() {

@@ -4,6 +4,7 @@
 import { api, Problem, query } from "./api.js";
 import { drawCurves } from "./curves.js";
 import { announce, badge, byId, element, empty, fill, table, tiles } from "./dom.js";
+import { ACCURACY, EQUAL_ERROR, F1, FALSE_ACCEPTS, FALSE_REJECTS, notes, PRECISION, RECALL, UNKNOWN } from "./figures.js";
 import { ago, number, percent, seconds } from "./format.js";
 import { busy, clearProblems, numeric, options, parameters, requestId, showProblem } from "./forms.js";
 import { Running } from "./running.js";
@@ -141,29 +142,11 @@ async function compare(job) {
     `${number(comparison.attempts)} attempts that were kept from training: ${percent(comparison.holdout, 0)} of each person’s, `
     + `${comparison.split === "LATE" ? "the latest" : "chosen at random"}. A model that saw some of them is marked: its figures flatter it. `
     + "False accepts are these people’s claims to be each other that a model believes at its own threshold, which is set for strangers’ claims; unknown is the share of their attempts for which it names nobody.";
-  const share = (pick) => (row) => (row.evaluation ? percent(pick(row.evaluation)) : "–");
   fill(byId("comparison-table"), table("Models on this hold-out", [
-    { title: "Model", cell: (row) => element("span", {}, element("a", { href: `/models${query({ model: `${row.name}@${row.version}` })}` }, `${row.name}@${row.version}`), isThis(row, job) ? element("span", { className: "sub" }, "this one") : null) },
+    { title: "Model", cell: (row) => modelCell(row, job), class: "name" },
     { title: "Learner", cell: (row) => row.learner },
-    {
-      title: "Accuracy", number: true,
-      cell: (row) => (row.evaluation
-        ? element("span", {}, percent(row.evaluation.accuracy), element("span", { className: "sub" }, `${percent(row.evaluation.accuracy_low)} – ${percent(row.evaluation.accuracy_high)}`))
-        : "–"),
-    },
-    { title: "Precision", cell: share((one) => one.macro_precision), number: true },
-    { title: "Recall", cell: share((one) => one.macro_recall), number: true },
-    { title: "F1", cell: share((one) => one.macro_f1), number: true },
-    { title: "Equal error", cell: share((one) => one.equal_error_rate), number: true },
-    {
-      title: "False accepts", number: true,
-      cell: (row) => (row.evaluation
-        ? element("span", {}, percent(row.evaluation.false_accept_rate), element("span", { className: "sub" }, `set for ${percent(row.evaluation.stated_false_accept_rate)} of strangers’`))
-        : "–"),
-    },
-    { title: "False rejects", cell: share((one) => one.false_reject_rate), number: true },
-    { title: "Unknown", cell: share((one) => one.unknown_rate), number: true },
-    { title: "Notes", cell: notes },
+    ACCURACY, PRECISION, RECALL, F1, EQUAL_ERROR, FALSE_ACCEPTS, FALSE_REJECTS, UNKNOWN,
+    notes((row) => row.seen_attempts, likelihood),
   ], comparison.rows, (row) => `${isThis(row, job) ? "this" : ""} ${row.error ? "dim" : ""}`));
   announce("Training is done; the comparison is on the page.");
   byId("evaluate-link").href = `/evaluate${query({ model: `${job.model}@${job.version}` })}`;
@@ -171,11 +154,15 @@ async function compare(job) {
 
 const isThis = (row, job) => row.name === job.model && row.version === job.version;
 
-function notes(row) {
-  if (row.error) return element("span", { className: "badge", title: row.error.message }, row.error.reason);
-  if (row.seen_attempts) return element("span", { className: "badge warn" }, `LEAK: saw ${number(row.seen_attempts)} of these attempts`);
-  if (row.p_value !== undefined) return row.p_value < 0.05 ? "worse than the first, surely" : "may equal the first";
-  return "";
+function modelCell(row, job) {
+  const name = `${row.name}@${row.version}`;
+  return element("span", {}, element("a", { href: `/models${query({ model: name })}` }, name),
+    isThis(row, job) ? element("span", { className: "sub" }, "this one") : null);
+}
+
+function likelihood({ p_value: p }) {
+  if (p === undefined) return "";
+  return p < 0.05 ? "worse than the first, surely" : "may equal the first";
 }
 
 function showLearner() {
