@@ -89,15 +89,19 @@ def stated_rate(engine: Engine, far: float) -> float:
     return far
 
 
-def score(engine: Engine, answers: Answers, attempt: int, user: str) -> float:
-    """The probability that this user typed an attempt; 0 if it is not valid.
+def column(engine: Engine, user: str) -> int:
+    """Which of the model's users this is, by its number among the labels.
 
     Raises:
         NotFound: the model does not know the user.
     """
     try:
-        column = engine.package.labels.index(user)
+        return engine.package.labels.index(user)
     except ValueError:
         raise NotFound("USER_NOT_FOUND", f"{engine.reference} does not know {user!r}.", "user") from None
+
+
+def score(answers: Answers, attempt: int, column: int) -> float:
+    """The probability that the user of this number typed an attempt; 0 if it is not valid."""
     row = answers.row(attempt)
     return 0.0 if row is None else float(answers.probabilities[row, column])

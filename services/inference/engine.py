@@ -28,6 +28,11 @@ def always() -> bool:
     return True
 
 
+def gone() -> Cancelled:
+    """What is told where it does not go on."""
+    return Cancelled("CANCELLED", "The caller went away, or has no time left.")
+
+
 @dataclass(frozen=True)
 class Answers:
     """What a model says of n attempts, of which m are valid.
@@ -117,7 +122,7 @@ class Engine:
         found = [np.empty((0, self._graph.users), np.float32)]
         for begin in range(0, len(aligned), MOST_AT_ONCE):
             if not goes_on():
-                raise Cancelled("CANCELLED", "The caller went away, or has no time left.")
+                raise gone()
             some = aligned.part(begin, begin + MOST_AT_ONCE)
             found.append(self._graph.run(self._features.compute(some, self.release_times)))
         return np.concatenate(found) if len(found) > 2 else found[-1]

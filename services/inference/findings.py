@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -14,7 +15,7 @@ from keyprint.attempts import Keystrokes
 from keyprint.v1 import attempts_pb2
 from services.inference import requests
 from services.inference.decide import Decided, Floats, candidates, decide
-from services.inference.engine import Answers, Engine, GoesOn, always
+from services.inference.engine import Answers, Engine, GoesOn, always, gone
 from services.inference.flags import Mask, Recent, flag
 from services.inference.together import Together, nobody_knows
 
@@ -26,11 +27,13 @@ class Question(NamedTuple):
         attempt: checked by `keyprint.attempts.check_lengths`.
         threshold: to decide at.
         candidates: how many to tell.
+        goes_on: whether who asks still waits.
     """
 
     attempt: attempts_pb2.Attempt
     threshold: float
     candidates: int = 0
+    goes_on: GoesOn = always
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Finder:
         """Prepares; `coming` is as `Together` wants it."""
         self._coming = coming
         self._recent = Recent()
-        self._together: WeakKeyDictionary[Engine, Together[Question, Finding]] = WeakKeyDictionary()
+        self._together: WeakKeyDictionary[Engine, Together[Question, Finding | None]] = WeakKeyDictionary()
 
     def find(
         self, engine: Engine, keystrokes: Keystrokes, threshold: float | Floats, goes_on: GoesOn = always
@@ -89,12 +92,27 @@ class Finder:
         return Findings(answers, decide(engine, answers, threshold), flag(engine, answers, self._recent))
 
     def find_one(self, engine: Engine, question: Question) -> Finding:
-        """What is found of one attempt, together with those of other callers."""
+        """What is found of one attempt, together with those of other callers.
+
+        Raises:
+            Cancelled: it does not go on.
+        """
         together = self._together.get(engine) or self._together.setdefault(engine, Together(self._coming))
-        return together(question, partial(self._find_each, engine))
+        found = together(question, partial(self._find_those_who_wait, engine))
+        if found is None:
+            raise gone()
+        return found
+
+    def _find_those_who_wait(self, engine: Engine, questions: Sequence[Question]) -> list[Finding | None]:
+        """What is found of each, None for those who are gone, of whom nothing is remembered either."""
+        waits = [question.goes_on() for question in questions]
+        found = iter(self._find_each(engine, [*compress(questions, waits)]))
+        return [next(found) if one else None for one in waits]
 
     def _find_each(self, engine: Engine, questions: Sequence[Question]) -> list[Finding]:
-        typed, thresholds, counts = zip(*questions, strict=True)
+        if not questions:
+            return []
+        typed, thresholds, counts, _ = zip(*questions, strict=True)
         findings = self.find(engine, requests.together(typed), np.array(thresholds))
         answers, decided = findings.answers, findings.decided
         best: list[Sequence[tuple[str, float]]] = [()] * len(questions)

@@ -49,7 +49,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         self, request: inference_pb2.IdentifyRequest, context: grpc.ServicerContext
     ) -> inference_pb2.IdentifyResponse:
         count = requests.candidates(request.candidates)
-        engine, far, threshold, found = self._found(request, count)
+        engine, far, threshold = self._asked(request)
+        found = self._finder.find_one(engine, Question(request.attempt, threshold, count, context.is_active))
         answer = inference_pb2.IdentifyResponse(
             model=engine.reference,
             decision=_DECISIONS[found.decision],
@@ -86,8 +87,11 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     def Verify(  # noqa: N802
         self, request: inference_pb2.VerifyRequest, context: grpc.ServicerContext
     ) -> inference_pb2.VerifyResponse:
-        engine, far, threshold, found = self._found(request)
-        score = decide.score(engine, found.answers, found.attempt, request.user)
+        engine, far, threshold = self._asked(request)
+        # Before the work, for what was worked on counts as seen: the claim may come again, of the right user.
+        column = decide.column(engine, request.user)
+        found = self._finder.find_one(engine, Question(request.attempt, threshold, goes_on=context.is_active))
+        score = decide.score(found.answers, found.attempt, column)
         return inference_pb2.VerifyResponse(
             model=engine.reference,
             score=score,
@@ -99,17 +103,17 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             explanation=_explanation(engine, found, request.user) if request.explain else None,
         )
 
-    def _found(
-        self, request: inference_pb2.IdentifyRequest | inference_pb2.VerifyRequest, candidates: int = 0
-    ) -> tuple[Engine, float, float, Finding]:
-        """The engine, the rate and the threshold that it decides at, and what it finds."""
+    def _asked(
+        self, request: inference_pb2.IdentifyRequest | inference_pb2.VerifyRequest
+    ) -> tuple[Engine, float, float]:
+        """The engine of a request that it can answer, and the rate and the threshold that it decides at."""
         typed = request.attempt
         check_lengths(typed.character, typed.pressed_at, typed.released_at)
         engine = self._models.get(request.model)
         far, threshold = _enough(engine, request.far)
         if engine.release_times:
             engine.check_released(requests.released(typed))
-        return engine, far, threshold, self._finder.find_one(engine, Question(typed, threshold, candidates))
+        return engine, far, threshold
 
     def PredictDataset(  # noqa: N802
         self, request: inference_pb2.PredictDatasetRequest, context: grpc.ServicerContext

@@ -107,10 +107,11 @@ def test_a_rate_that_the_calibration_cannot_tell_is_refused(engine: Engine, far:
 
 def test_a_claim_has_the_probability_of_its_user(engine: Engine) -> None:
     answers = engine.answer(keystrokes(80))
-    assert decide.score(engine, answers, 0, "ann") > 0.9 > decide.score(engine, answers, 0, "cat")
-    assert decide.score(engine, engine.answer(keystrokes(80, "")), 0, "ann") == 0.0
+    ann, cat = (decide.column(engine, user) for user in ("ann", "cat"))
+    assert decide.score(answers, 0, ann) > 0.9 > decide.score(answers, 0, cat)
+    assert decide.score(engine.answer(keystrokes(80, "")), 0, ann) == 0.0
     with pytest.raises(NotFound) as caught:
-        decide.score(engine, answers, 0, "eve")
+        decide.column(engine, "eve")
     assert (caught.value.reason, caught.value.field) == ("USER_NOT_FOUND", "user")
 
 

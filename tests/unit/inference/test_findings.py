@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from services.inference.engine import Engine
+from keyprint.attempts import Keystrokes
+from keyprint.errors import Cancelled
+from services.inference.engine import Answers, Engine, GoesOn, always
 from services.inference.findings import Finder, Question
 from tests.unit.inference.conftest import LABELS, TEMPO_MS, joined, keystrokes, message, write_package
 
@@ -34,3 +36,30 @@ def test_callers_at_once_are_each_decided_at_their_own_threshold(engine: Engine)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(ask, asked))
     assert answers == [(LABELS[who], "UNKNOWN" if threshold else "IDENTIFIED") for who, threshold in asked]
+
+
+def test_those_who_are_gone_are_left_out_of_what_is_asked_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    answer = engine.answer
+
+    def watched(several: Keystrokes, goes_on: GoesOn) -> Answers:
+        sizes.append(len(several))
+        return answer(several, goes_on)
+
+    monkeypatch.setattr(engine, "answer", watched)
+    # Longer than any wait here lasts, so that all three come in time.
+    monkeypatch.setattr("services.inference.together._PATIENCE_SECONDS", 10)
+    finder = Finder(lambda: 3)
+
+    def ask(who: int) -> str:
+        goes_on = (lambda: False) if who == 1 else always
+        return finder.find_one(engine, Question(message(keystrokes(TEMPO_MS[who])), 0.0, goes_on=goes_on)).user
+
+    with ThreadPoolExecutor(3) as pool:
+        first, gone, last = (pool.submit(ask, who) for who in range(3))
+    assert (first.result(), last.result()) == (LABELS[0], LABELS[2])
+    with pytest.raises(Cancelled):
+        gone.result()
+    assert sizes == [2]

@@ -11,19 +11,92 @@ from typing import Any, cast
 import grpc
 import pytest
 
+from inference import open_inference_grpc_pb2 as protocol
 from keyprint import arrow, rpc
 from keyprint.channel import channel as open_channel
+from keyprint.errors import Cancelled, NotFound
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, ingest_pb2_grpc
+from services.inference import tensors
 from services.inference.engine import Engine
+from services.inference.oip import OpenInferenceServicer
 from services.inference.onemodel import OneModel
 from services.inference.servicer import InferenceServicer
-from tests.unit.inference.conftest import PHRASE, batch, keystrokes, write_package
+from tests.unit.inference.conftest import PHRASE, batch, keystrokes, message, write_package
+
+
+class Gone:
+    """A context of a call whose caller is gone."""
+
+    def is_active(self) -> bool:
+        return False
+
+
+class Here:
+    """A context of a call whose caller waits."""
+
+    def is_active(self) -> bool:
+        return True
+
+
+GONE, HERE = cast(Any, Gone()), cast(Any, Here())
+TYPED = message(keystrokes(200))
+SYNTHETIC_ALONE = [inference_pb2.FLAG_SYNTHETIC_SUSPECTED]
+"""The flags of that, being even, if it was not there before."""
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> OneModel:
+    return OneModel(Engine("ada@1", write_package(tmp_path / "made")))
+
+
+@pytest.fixture
+def servicer(models: OneModel) -> InferenceServicer:
+    return InferenceServicer(models, cast(Any, None))
+
+
+def test_an_attempt_is_not_looked_at_for_a_caller_who_is_gone_and_may_come_again(servicer: InferenceServicer) -> None:
+    identify = inference_pb2.IdentifyRequest(model="ada", attempt=TYPED)
+    verify = inference_pb2.VerifyRequest(model="ada", user="bob", attempt=TYPED)
+    many = inference_pb2.BatchIdentifyRequest(
+        model="ada", length=[len(PHRASE)], character=TYPED.character, pressed_at=TYPED.pressed_at
+    )
+    with pytest.raises(Cancelled):
+        servicer.Identify(identify, GONE)
+    with pytest.raises(Cancelled):
+        servicer.Verify(verify, GONE)
+    with pytest.raises(Cancelled):
+        servicer.BatchIdentify(many, GONE)
+    assert servicer.Identify(identify, HERE).flags == SYNTHETIC_ALONE
+
+
+def test_tensors_are_not_looked_at_for_a_caller_who_is_gone(models: OneModel) -> None:
+    request = protocol.ModelInferRequest(model_name="ada")
+    for tensor, contents in (
+        (tensors.CHARACTER, protocol.InferTensorContents(bytes_contents=[key.encode() for key in PHRASE])),
+        (tensors.PRESSED_AT, protocol.InferTensorContents(int64_contents=TYPED.pressed_at)),
+    ):
+        request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=[1, len(PHRASE)], contents=contents)
+    servicer = OpenInferenceServicer(models, lambda: True)
+    assert servicer.ModelInfer(request, HERE).outputs[0].contents.bytes_contents == [b"bob"]
+    with pytest.raises(Cancelled):
+        servicer.ModelInfer(request, GONE)
+
+
+def test_a_claim_to_be_nobody_does_not_make_the_next_one_a_replay(servicer: InferenceServicer) -> None:
+    with pytest.raises(NotFound, match="does not know 'bop'"):
+        servicer.Verify(inference_pb2.VerifyRequest(model="ada", user="bop", attempt=TYPED), HERE)
+    claim = inference_pb2.VerifyRequest(model="ada", user="bob", attempt=TYPED)
+    assert servicer.Verify(claim, HERE).flags == SYNTHETIC_ALONE
 
 
 class Endless(ingest_pb2_grpc.IngestServiceServicer):
-    """Has one dataset, which never ends, and knows when nobody reads it any more."""
+    """Has one dataset, which never ends, and knows when nobody reads it any more.
 
-    def __init__(self) -> None:
+    There is always more of it, or nothing more comes.
+    """
+
+    def __init__(self, silent: bool) -> None:
+        self.silent = silent
         self.left = threading.Event()
 
     def GetDataset(  # noqa: N802 - gRPC's name, as the next
@@ -37,20 +110,22 @@ class Endless(ingest_pb2_grpc.IngestServiceServicer):
         context.add_callback(self.left.set)
         for first in itertools.count():
             yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch(keystrokes(80), first=first)))
+            if self.silent:
+                self.left.wait()
 
 
+@pytest.mark.parametrize("silent", [False, True])
 @pytest.mark.parametrize("seconds", [None, 1.0])
 def test_a_dataset_is_read_and_predicted_no_further_when_its_reader_stops(
-    tmp_path: Path, seconds: float | None
+    models: OneModel, seconds: float | None, silent: bool
 ) -> None:
     """Because they cancel, or because their time is over."""
     # The stubs call every method abstract; those left out answer UNIMPLEMENTED.
-    endless = cast(Any, Endless)()
+    endless = cast(Any, Endless)(silent)
     ingest = rpc.Server("127.0.0.1:0", ingest_pb2.DESCRIPTOR)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(endless, ingest.grpc_server)
     ingest.start()
     inference = rpc.Server("127.0.0.1:0", inference_pb2.DESCRIPTOR)
-    models = OneModel(Engine("ada@1", write_package(tmp_path / "made")))
     with (
         open_channel(f"127.0.0.1:{ingest.port}") as behind,
         open_channel(f"127.0.0.1:{inference.port}") as channel,
