@@ -9,7 +9,7 @@ import grpc
 
 from inference import open_inference_grpc_pb2 as protocol
 from inference import open_inference_grpc_pb2_grpc as protocol_grpc
-from keyprint.errors import InvalidArgument, NotFound, Unavailable
+from keyprint.errors import Internal, InvalidArgument, NotFound, Unavailable
 from services.inference import decide, tensors
 from services.inference.engine import Engines
 
@@ -43,7 +43,7 @@ class OpenInferenceServicer(protocol_grpc.GRPCInferenceServiceServicer):
         # A model is loaded when it is first asked for, be it only whether it is ready.
         try:
             self._models.get(_reference(request.name, request.version))
-        except (NotFound, Unavailable):
+        except (NotFound, Unavailable, Internal):
             return protocol.ModelReadyResponse(ready=False)
         return protocol.ModelReadyResponse(ready=True)
 
@@ -85,13 +85,12 @@ class OpenInferenceServicer(protocol_grpc.GRPCInferenceServiceServicer):
     ) -> protocol.RepositoryIndexResponse:
         _check_repository(request.repository_name)
         answer = protocol.RepositoryIndexResponse()
-        for name, version, loaded in self._models.index():
-            if loaded:
-                answer.models.add(name=name, version=str(version), state=READY)
+        for one in self._models.index():
+            if one.loaded:
+                answer.models.add(name=one.name, version=str(one.version), state=READY)
             elif not request.ready:
-                answer.models.add(
-                    name=name, version=str(version), state=UNAVAILABLE, reason="not in memory; the first call loads it"
-                )
+                reason = one.trouble or "not in memory; the first call loads it"
+                answer.models.add(name=one.name, version=str(one.version), state=UNAVAILABLE, reason=reason)
         return answer
 
     def RepositoryModelLoad(  # noqa: N802

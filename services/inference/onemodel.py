@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keyprint.errors import FailedPrecondition, NotFound
 from keyprint.names import parse_reference
-from services.inference.engine import Engine
+from services.inference.engine import Engine, Listed
 
 
 class OneModel:
@@ -31,9 +31,9 @@ class OneModel:
             )
         return self._engine
 
-    def index(self) -> list[tuple[str, int, bool]]:
-        """Its name, its version, and that it is in memory."""
-        return [(self._name, self._version, True)]
+    def index(self) -> list[Listed]:
+        """It alone, which is in memory."""
+        return [Listed(self._name, self._version, loaded=True)]
 
     def unload(self, reference: str) -> None:
         """Refuses.

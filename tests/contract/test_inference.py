@@ -24,7 +24,7 @@ from keyprint.client import IngestClient, TrainingClient
 from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from keyprint.source import attempt_from_source
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, training_pb2
-from services.inference.models import MEMORY_SECONDS
+from services.inference.references import MEMORY_SECONDS
 from tests.conftest import Stack
 
 pytestmark = pytest.mark.timeout(300)

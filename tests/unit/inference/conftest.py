@@ -210,16 +210,19 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
     ) -> training_pb2.Model:
         self.asked += 1
         parse_reference(request.model, "model")
-        if request.model not in self.models:
-            raise NotFound("MODEL_NOT_FOUND", f"There is no model {request.model!r}.", "model")
-        return self.models[request.model]
+        return self._model(request.model)
+
+    def _model(self, reference: str) -> training_pb2.Model:
+        if reference not in self.models:
+            raise NotFound("MODEL_NOT_FOUND", f"There is no model {reference!r}.", "model")
+        return self.models[reference]
 
     def DownloadModel(  # noqa: N802
         self, request: training_pb2.DownloadModelRequest, context: grpc.ServicerContext
     ) -> Iterator[training_pb2.DownloadModelResponse]:
         self.downloads += 1
+        model = self._model(request.model)
         content = self.archives[request.model]
-        model = self.models[request.model]
         yield training_pb2.DownloadModelResponse(
             header=training_pb2.DownloadModelResponse.Header(model=model, size=len(content))
         )

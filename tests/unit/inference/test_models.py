@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from keyprint import package
 from keyprint.errors import Internal, InvalidArgument, NotFound, Unavailable
 from keyprint.v1 import training_pb2
 from services.inference import models as models_module
+from services.inference import packages, references
+from services.inference.engine import Engine
 from services.inference.models import Models
 from tests.unit.inference.conftest import House, write_package
 
@@ -34,7 +38,12 @@ def models(house: House, tmp_path: Path, cache: Path) -> Models:
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training is asked every time."""
-    monkeypatch.setattr(models_module, "MEMORY_SECONDS", 0.0)
+    monkeypatch.setattr(references, "MEMORY_SECONDS", 0.0)
+
+
+def grow_old(models: Models, reference: str) -> None:
+    """What a reference names was asked so long ago that it is asked again."""
+    models._references._named[reference].asked_at -= references.MEMORY_SECONDS
 
 
 def test_a_model_is_pulled_once_and_asked_for_seldom(models: Models, house: House) -> None:
@@ -101,7 +110,7 @@ def test_what_is_no_reference_is_refused_without_asking(models: Models, house: H
 
 @pytest.mark.parametrize("damage", ["cut", "swapped", "noise"])
 def test_a_damaged_download_is_told_and_leaves_nothing(
-    models: Models, house: House, cache: Path, tmp_path: Path, damage: str
+    models: Models, house: House, cache: Path, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = house.training.archives["ada@1"]
     other = write_package(tmp_path / "other", release_times=True)
@@ -117,7 +126,23 @@ def test_a_damaged_download_is_told_and_leaves_nothing(
     assert caught.value.reason == "MODEL_CORRUPT"
     assert list(cache.iterdir()) == []
     house.training.archives["ada@1"] = good
+    # Who asks again at once is told the same again, for nothing more is sent.
+    with pytest.raises(Internal):
+        models.get("ada")
+    assert house.training.downloads == 1
+    monkeypatch.setattr(models_module, "FAILED_SECONDS", 0.0)
     assert models.get("ada").reference == "ada@1"
+
+
+def test_callers_at_once_of_a_damaged_model_are_told_of_one_download(models: Models, house: House) -> None:
+    house.training.archives["ada@1"] = b"noise" * 100
+    house.training.sending.clear()
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(models.get, "ada") for _ in range(8)]
+        assert house.training.held.wait(60)
+        house.training.sending.set()
+        assert {type(call.exception()) for call in calls} == {Internal}
+    assert house.training.downloads == 1
 
 
 def flipped(content: bytes, part: bytes) -> bytes:
@@ -213,10 +238,12 @@ def test_a_training_that_does_not_answer_holds_one_caller_up_and_no_other(
         return house.training.models["ada"]
 
     monkeypatch.setattr(house.stub, "GetModel", mute)
-    models._named["ada"].asked_at -= models_module.MEMORY_SECONDS
+    grow_old(models, "ada")
     with ThreadPoolExecutor(1) as caller:
         held_up = caller.submit(models.get, "ada")
         assert asking.wait(60)
+        # Nor does anybody ask meanwhile, whose answer might be overtaken by the first.
+        grow_old(models, "ada")
         assert models.get("ada") is engine
         go_on.set()
         assert held_up.result() is engine
@@ -248,7 +275,7 @@ def test_a_package_too_large_to_unpack_is_refused(models: Models, monkeypatch: p
 def test_engines_that_do_not_fit_go_the_least_used_first(house: House, tmp_path: Path, cache: Path) -> None:
     for name in ("one", "two", "three"):
         house.training.put(name, 1, write_package(tmp_path / name))
-    size = (tmp_path / "one" / package.GRAPH).stat().st_size
+    size = Engine("one@1", tmp_path / "one").size
     models = Models(house.stub, cache, 2 * size)
     first, second = models.get("one"), models.get("two")
     assert models.get("one") is first
@@ -259,10 +286,83 @@ def test_engines_that_do_not_fit_go_the_least_used_first(house: House, tmp_path:
     assert house.training.downloads == 1
 
 
-def test_what_a_crash_left_is_swept_out(house: House, cache: Path) -> None:
-    (cache / ".pull-abc").mkdir(parents=True)
-    Models(house.stub, cache, PLENTY)
-    assert list(cache.iterdir()) == []
+def test_what_a_crash_left_is_swept_out_and_what_another_process_pulls_is_not(models: Models, cache: Path) -> None:
+    left, pulled = cache / ".pull-left", cache / ".pull-pulled"
+    left.mkdir()
+    pulled.mkdir()
+    long_ago = time.time() - packages.PULL_SECONDS - 1
+    os.utime(left, (long_ago, long_ago))
+    models.sweep()
+    assert list(cache.iterdir()) == [pulled]
+
+
+def test_what_another_process_pulled_meanwhile_is_taken(
+    models: Models, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack = package.unpack
+
+    def slowly(archive: Path, directory: Path, most: int) -> None:
+        unpack(archive, directory, most)
+        shutil.copytree(directory, cache / package.digest(directory))
+
+    monkeypatch.setattr(package, "unpack", slowly)
+    assert models.get("ada").reference == "ada@1"
+
+
+def test_trouble_of_the_system_leaves_the_package_where_it_is(
+    models: Models, house: House, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_many(reference: str, directory: Path) -> Engine:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(models_module, "Engine", too_many)
+        with pytest.raises(OSError, match="Too many open files"):
+            models.get("ada")
+    assert len(list(cache.iterdir())) == 1
+    assert models.get("ada").reference == "ada@1"
+    assert house.training.downloads == 1
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_package_that_is_swept_while_it_is_read_is_asked_for_again(
+    models: Models, house: House, cache: Path, monkeypatch: pytest.MonkeyPatch, deleted: bool
+) -> None:
+    def swept(reference: str, directory: Path) -> Engine:
+        monkeypatch.setattr(models_module, "Engine", Engine)
+        if deleted:
+            house.training.remove("ada", 1)
+        shutil.rmtree(directory)
+        return Engine(reference, directory)
+
+    monkeypatch.setattr(models_module, "Engine", swept)
+    if deleted:
+        with pytest.raises(NotFound):
+            models.get("ada")
+    else:
+        assert models.get("ada").reference == "ada@1"
+        assert house.training.downloads == 2
+
+
+def test_callers_who_wait_for_models_leave_room_for_others(
+    house: House, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models_module, "MOST_WAITING", 1)
+    house.training.put("ada", 1, write_package(tmp_path / "one"))
+    house.training.put("bob", 1, write_package(tmp_path / "two", release_times=True))
+    models = Models(house.stub, cache, PLENTY)
+    warm = models.get("ada")
+    house.training.sending.clear()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(models.get, "bob")
+        assert house.training.held.wait(60)
+        with pytest.raises(Unavailable) as refused:
+            models.get("bob")
+        assert models.get("ada") is warm
+        house.training.sending.set()
+        assert waiting.result().reference == "bob@1"
+    assert (refused.value.reason, refused.value.field, refused.value.retry_seconds) == ("MODEL_LOADING", "model", 1.0)
+    assert models.get("bob") is waiting.result()
 
 
 def test_what_training_deleted_is_dropped_from_memory_and_disk(house: House, models: Models, cache: Path) -> None:
@@ -319,10 +419,53 @@ def test_one_of_two_models_of_the_same_content_is_dropped_and_the_other_stays(
 
 
 def test_references_are_remembered_up_to_a_bound(house: House, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models_module, "MOST_REFERENCES", 1)
+    monkeypatch.setattr(references, "MOST_REFERENCES", 1)
     for _ in range(2):
         models.get("ada")
         models.get("ada@1")
     assert house.training.asked == 4
     models.get("ada@1")
     assert house.training.asked == 4
+
+
+def test_a_training_that_stays_silent_is_asked_by_one_caller_at_a_time(
+    models: Models, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = models.get("ada")
+    assert models.get("ada@1") is engine
+    get_model, asking, go_on, asked = house.stub.GetModel, threading.Event(), threading.Event(), []
+
+    def mute(request: training_pb2.GetModelRequest, timeout: float) -> training_pb2.Model:
+        asked.append(timeout)
+        asking.set()
+        go_on.wait()
+        return get_model(request)
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr(house.stub, "GetModel", mute)
+        # It did not answer, and has been left alone since.
+        models._references._silent_until = time.monotonic()
+        for reference in ("ada", "ada@1"):
+            grow_old(models, reference)
+        held_up = pool.submit(models.get, "ada")
+        assert asking.wait(60)
+        assert models.get("ada@1") is engine
+        assert asked == [references.ASK_AGAIN_SECONDS]
+        go_on.set()
+        assert held_up.result() is engine
+    before = house.training.asked
+    assert models.get("ada@1") is engine
+    assert house.training.asked == before + 1
+
+
+def test_what_failed_of_a_deleted_model_is_forgotten(models: Models, house: House) -> None:
+    house.training.archives["ada@1"] = b"noise"
+    with pytest.raises(Internal):
+        models.get("ada")
+    (listed,) = models.index()
+    assert not listed.loaded
+    assert "cannot be used" in listed.trouble
+    house.training.remove("ada", 1)
+    models.sweep()
+    assert not models._failed
+    assert not models._loading

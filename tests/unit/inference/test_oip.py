@@ -88,6 +88,14 @@ def test_a_model_is_ready_on_while_training_is_away_and_others_are_not(stub: Stu
     assert isinstance(errors.from_rpc_error(caught.value), errors.Unavailable)
 
 
+def test_a_damaged_model_is_not_ready_and_the_index_says_why(stub: Stub, house: House) -> None:
+    house.training.archives["ada@1"] = b"noise"
+    assert not stub.ModelReady(protocol.ModelReadyRequest(name="ada")).ready
+    (listed,) = stub.RepositoryIndex(protocol.RepositoryIndexRequest()).models
+    assert (listed.name, listed.state) == ("ada", "UNAVAILABLE")
+    assert "The package of ada@1 cannot be used" in listed.reason
+
+
 def test_what_is_no_name_is_refused_and_not_merely_unready(stub: Stub) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         stub.ModelReady(protocol.ModelReadyRequest(name="../ada"))

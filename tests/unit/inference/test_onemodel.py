@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keyprint.errors import FailedPrecondition, InvalidArgument, NotFound
-from services.inference.engine import Engine
+from services.inference.engine import Engine, Listed
 from services.inference.onemodel import OneModel
 from tests.unit.inference.conftest import write_package
 
@@ -20,7 +20,7 @@ def models(tmp_path: Path) -> OneModel:
 @pytest.mark.parametrize("reference", ["ada", "ada@3"])
 def test_it_goes_by_its_name_with_and_without_its_version(models: OneModel, reference: str) -> None:
     assert models.get(reference).reference == "ada@3"
-    assert models.index() == [("ada", 3, True)]
+    assert models.index() == [Listed("ada", 3, loaded=True)]
 
 
 @pytest.mark.parametrize("reference", ["eve", "ada@4", "ada@champion"])

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from keyprint.addresses import free_address
 from keyprint.channel import channel as open_channel
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc
+from services.inference.engine import Listed
 from services.inference.models import Models
 from services.inference.preload import preload
 from tests.unit.inference.conftest import PHRASE, House, write_package
@@ -29,7 +30,7 @@ def test_each_model_is_pulled_and_warm(house: House, tmp_path: Path) -> None:
     models = Models(house.stub, tmp_path / "cache", 2**30)
     preload(models, ["ada", "bob@1"])
     assert house.training.downloads == 2
-    assert sorted(models.index()) == [("ada", 1, True), ("bob", 1, True)]
+    assert sorted(models.index()) == [Listed("ada", 1, loaded=True), Listed("bob", 1, loaded=True)]
 
 
 def test_what_is_not_there_yet_is_tried_again_and_told_once(
@@ -49,7 +50,7 @@ def test_what_is_not_there_yet_is_tried_again_and_told_once(
     assert [record.getMessage() for record in caplog.records] == [
         "not ready until ada is loaded: There is no model 'ada'."
     ]
-    assert models.index() == [("ada", 1, True)]
+    assert models.index() == [Listed("ada", 1, loaded=True)]
 
 
 def test_a_service_is_ready_when_it_has_them_and_may_be_stopped_before(house: House, tmp_path: Path) -> None:
