@@ -276,7 +276,9 @@ class InferenceSettings(Settings):
     """The inference service."""
 
     inference_listen: HostAndPort = Field("127.0.0.1:50053", description="Address that inference listens on.")
-    inference_models_mib: int = Field(1024, ge=1, description="MiB of memory, about, that models may take; the one in use always has room.")
+    inference_models_mib: int = Field(
+        1024, ge=1, description="MiB of memory, about, that models may take; the one in use always has room."
+    )
     inference_preload: References = Field(
         default_factory=list,
         description="Models, comma-separated, each a name, name@version or name@alias, that are loaded before the "
