@@ -83,7 +83,8 @@ class Load(futures.ThreadPoolExecutor):
         super().__init__(threads, thread_name_prefix=name)
         self.held = Count(threads + waiting)
         self._most_at_once = threads
-        self._names = (f"{name}_{number}" for number in range(threads))
+        self._name = name
+        self._started = 0
         self._waiting: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         # Whoever forgets this has its threads end.
         weakref.finalize(self, _end, self._waiting, threads)
@@ -99,9 +100,19 @@ class Load(futures.ThreadPoolExecutor):
         What it gives back knows nothing of the call: gRPC counts by it, for a limit of its own that is not set here.
         """
         self._waiting.put(partial(fn, *args, **kwargs))
-        if name := next(self._names, None):
-            threading.Thread(target=_answer, args=(self._waiting, self.held), name=name, daemon=True).start()
+        if self._started < self._most_at_once:
+            self._start()
         return cast("futures.Future[Result]", _NOTHING)
+
+    def _start(self) -> None:
+        name = f"{self._name}_{self._started}"
+        try:
+            threading.Thread(target=_answer, args=(self._waiting, self.held), name=name, daemon=True).start()
+        except RuntimeError as error:
+            # It would end gRPC's serving thread, and so the server.  Those that run answer; the next call tries again.
+            log.error("a thread cannot be started: %s; %d of %d answer", error, self._started, self._most_at_once)
+        else:
+            self._started += 1
 
 
 _NOTHING: futures.Future[None] = futures.Future()

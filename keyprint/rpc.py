@@ -192,6 +192,11 @@ class _Health(health.HealthServicer):
     ) -> Iterator[health_pb2.HealthCheckResponse]:
         for status in super().Watch(request, context):
             yield status
+            if status.status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
+                # No service is added later, and so nothing told that would end this.
+                while context.is_active() and not self._stopping.wait(WATCH_SECONDS):
+                    pass
+                return
             if self._stopping.is_set() and status.status != health_pb2.HealthCheckResponse.SERVING:
                 return
 
@@ -233,6 +238,7 @@ class Server:
         self._stopping = threading.Event()
         self._health = _Health(self._stopping)
         self._services = [service.full_name for proto in protos for service in proto.services_by_name.values()]
+        self.tell(health_pb2.HealthCheckResponse.NOT_SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc_server)
         reflection.enable_server_reflection(
             [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME], self.grpc_server
@@ -258,7 +264,6 @@ class Server:
             self.grpc_server.start()
             self._be_ready()
             return
-        self.tell(health_pb2.HealthCheckResponse.NOT_SERVING)
         self.grpc_server.start()
 
         def then() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Callable
 
 from inference import open_inference_grpc_pb2, open_inference_grpc_pb2_grpc
 from keyprint import logs
@@ -16,6 +18,8 @@ from services.inference.models import Models
 from services.inference.oip import PROBES, OpenInferenceServicer
 from services.inference.preload import preload
 from services.inference.servicer import CALL_THREADS, InferenceServicer
+
+log = logging.getLogger("services.inference")
 
 SWEEP_SECONDS = 2.0
 """How long a deleted model's files may stay, and for how long it may be served on should training go away."""
@@ -48,10 +52,14 @@ def main() -> None:
         server.run(settings.grace_seconds, lambda: preload(models, settings.inference_preload))
 
 
-def _sweep(models: Models) -> None:
+def _sweep(models: Models, pause: Callable[[float], None] = time.sleep) -> None:
     while True:
-        time.sleep(SWEEP_SECONDS)
-        models.sweep()
+        pause(SWEEP_SECONDS)
+        try:
+            models.sweep()
+        except Exception:
+            # Such as too many open files: the next time may do better.
+            log.exception("models that training has deleted could not be looked for")
 
 
 if __name__ == "__main__":

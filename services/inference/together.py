@@ -101,12 +101,13 @@ class Together(Generic[Asked, Answered]):
 
     def _work(self, first: _Place[Asked, Answered], work: Work[Asked, Answered]) -> None:
         """Works for one and for those who wait, and calls the next one to do so."""
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while 1 + self.waiting < min(self._coming(), MOST) and time.monotonic() < until:
-            time.sleep(_LOOK_SECONDS)
-        with self._lock:
-            others = [self._waiting.popleft() for _ in range(min(self.waiting, MOST - 1))]
+        others: list[_Place[Asked, Answered]] = []
         try:
+            until = time.monotonic() + _PATIENCE_SECONDS
+            while 1 + self.waiting < min(self._coming(), MOST) and time.monotonic() < until:
+                time.sleep(_LOOK_SECONDS)
+            with self._lock:
+                others += [self._waiting.popleft() for _ in range(min(self.waiting, MOST - 1))]
             _answer([first, *others], work)
         finally:
             with self._lock:

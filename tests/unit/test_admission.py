@@ -224,6 +224,17 @@ def test_a_server_that_drains_is_not_healthy_and_answers_those_whom_it_let_in(ho
     assert [one.result().id for one in taken] == [""] * ROOM
 
 
+def test_who_watches_the_health_of_no_service_holds_up_no_server_that_drains(house: House) -> None:
+    watching = house.health.Watch(health_pb2.HealthCheckRequest(service="no.such.Service"), timeout=30)
+    assert next(watching).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+    # By then it waits for another status.
+    house.servicer.gate.set()
+    for _ in range(100):
+        house.ingest.GetDataset(ingest_pb2.GetDatasetRequest())
+    house.server.drain(0)
+    assert list(watching) == []
+
+
 def test_a_count_has_room_until_it_is_closed() -> None:
     count = Count(2)
     assert [count.up(), count.up(), count.up()] == [True, True, False]
@@ -249,6 +260,31 @@ def test_a_load_holds_a_call_until_it_ends_however_it_does(caplog: pytest.LogCap
     assert load.held.wait(60)
     assert answered.is_set()
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_thread_that_cannot_be_started_leaves_the_calls_to_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    load, start, most = Load(3, 8, "scarce"), threading.Thread.start, 1
+
+    def scarce(thread: threading.Thread) -> None:
+        if sum(one.name.startswith("scarce") for one in threading.enumerate()) >= most:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    for _ in range(4):
+        assert load.held.up()
+        load.submit(time.monotonic)
+    assert load.held.wait(60)
+    assert "cannot be started" in caplog.text
+    # There is room again: those that are missing come with the next calls.
+    most, met = 3, threading.Barrier(4)
+    for _ in range(3):
+        assert load.held.up()
+        load.submit(met.wait)
+    met.wait(60)
+    assert load.held.wait(60)
 
 
 def test_a_load_has_the_threads_that_it_may_and_they_end_with_it() -> None:

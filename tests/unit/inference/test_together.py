@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,22 @@ def test_a_failure_leaves_nothing_behind() -> None:
     with pytest.raises(ValueError, match="negative"):
         together(-1, work)
     assert together(3, work) == 6
+
+
+def test_a_failure_before_the_work_leaves_nothing_behind_either() -> None:
+    work, coming = Doubling(), iter([ZeroDivisionError(), 0])
+
+    def count() -> int:
+        one = next(coming)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    together, answers = Together[int, int](count), queue.SimpleQueue[int]()
+    with pytest.raises(ZeroDivisionError):
+        together(2, work)
+    threading.Thread(target=lambda: answers.put(together(3, work)), daemon=True).start()
+    assert answers.get(timeout=10) == 6
 
 
 def test_who_works_waits_for_those_who_are_said_to_come() -> None:
