@@ -28,12 +28,20 @@ class Graph:
     """
 
     def __init__(self, path: Path) -> None:
+        """Reads it.
+
+        Raises:
+            ValueError: it does not say what K is.
+        """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         # A spinning thread would keep the others from their core.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.users: int = self._session.get_outputs()[0].shape[1]
+        shape = self._session.get_outputs()[0].shape
+        if len(shape) != 2 or not isinstance(shape[1], int):
+            raise ValueError(f"its graph answers with the shape {shape}, which says of no number of users")
+        self.users: int = shape[1]
         _give_back_memory()
 
     def run(self, features: Matrix) -> Matrix:

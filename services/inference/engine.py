@@ -69,7 +69,6 @@ class Engine:
         package: what it is.
         labels: str[K], whom it can tell apart.
         size: bytes of memory that it takes, about.
-        trained_timings: of the attempts that it was trained on (`keyprint.attempts.timing_ids`).
     """
 
     def __init__(self, reference: str, directory: Path) -> None:
@@ -84,7 +83,6 @@ class Engine:
         self.reference = reference
         self.package = package.read(directory)
         self.labels = np.array(self.package.labels, np.str_)
-        self.trained_timings = frozenset(map(bytes.fromhex, self.package.training.timing_ids))
         self._features = feature_set(self.package.inputs.feature_set)
         if self._features.version != self.package.inputs.version:
             raise ValueError(
@@ -92,6 +90,8 @@ class Engine:
                 f"{self._features.name!r}; this Keyprint has version {self._features.version}."
             )
         self._graph = Graph(directory / package.GRAPH)
+        if self._graph.users != len(self.labels):
+            raise ValueError(f"its graph knows {self._graph.users} users, and labels.json has {len(self.labels)}")
         self.size = MEMORY * sum((directory / name).stat().st_size for name in (package.GRAPH, "training.json"))
         width = len(self._features.columns(self.package.inputs.phrase, self.package.inputs.release_times))
         self._graph.run(np.zeros((1, width), np.float32))

@@ -70,7 +70,7 @@ def flag(engine: Engine, answers: Answers, recent: Recent) -> Mask:
     if not len(answers.rows) or len(engine.phrase) < LEAST_KEYS:
         return flags
     timings = timing_ids(answers.aligned)
-    known = engine.trained_timings
+    known = engine.package.trained_timings
     again = recent.again(engine.reference, timings)
     repeated = np.array([before or one in known for before, one in zip(again, timings, strict=True)])
     flags[answers.rows] = REPLAY * repeated + SYNTHETIC * _no_hands(engine, answers)

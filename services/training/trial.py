@@ -47,7 +47,11 @@ def main() -> None:
     """Tries a graph out."""
     graph, features, users, memory_mib = Path(sys.argv[1]), *map(int, sys.argv[2:])
     _bound(memory_mib)
-    answer = Graph(graph).run(np.zeros((ROWS, features), np.float32))
+    try:
+        loaded = Graph(graph)
+    except ValueError:
+        os._exit(_OTHER_ANSWER)
+    answer = loaded.run(np.zeros((ROWS, features), np.float32))
     right = answer.shape == (ROWS, users) and np.isfinite(answer).all()
     # Not by the ways of the interpreter: what the graph left behind may not come down.
     os._exit(_FITS if right else _OTHER_ANSWER)

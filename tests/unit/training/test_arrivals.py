@@ -109,6 +109,16 @@ def greedy(rows: int) -> onnx.ModelProto:
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
 
 
+def unsure(directory: Path) -> None:
+    """Puts a graph in that does not say for how many users it answers."""
+    model = greedy(1)
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "K"
+    model.graph.node[-1].output[0] = "softmax"
+    model.graph.initializer.append(onnx.helper.make_tensor("all", onnx.TensorProto.BOOL, [3], [True] * 3))
+    model.graph.node.append(onnx.helper.make_node("Compress", ["softmax", "all"], [package.OUTPUT], axis=1))
+    (directory / package.GRAPH).write_bytes(model.SerializeToString())
+
+
 def saying(file: str, **changes: Any) -> Callable[[Path], object]:
     """Changes what a file of a package says."""
 
@@ -239,6 +249,7 @@ def cells(actual: list[int], predicted: list[int], count: list[int]) -> dict[str
         (lambda directory: (directory / "custom_objects.pkl").write_bytes(b""), "it holds 'custom_objects.pkl'"),
         (lambda directory: (directory / package.GRAPH).write_bytes(b"graph"), "its graph does not run"),
         (wanting(100_000), "its graph does not run on its features, or not in 1,024 MiB of memory"),
+        (unsure, "its graph does not answer for each of its users"),
         (
             lambda directory: (directory / "decision.json").unlink(),
             "exported: 'decision.json': No such file",
