@@ -116,7 +116,7 @@ def check(about: About) -> None:
     if about.users < 2:
         raise FailedPrecondition(
             "NOT_ENOUGH_USERS",
-            f"The dataset has {about.users} enrolled users and training needs two; a user is enrolled with "
+            f"Training needs two enrolled users and the dataset has {about.users}; a user is enrolled with "
             f"{about.min_attempts} valid attempts (min_attempts).",
             "dataset",
         )

@@ -101,12 +101,19 @@ function drawTime({ periods }, one) {
   });
   return chart(byId("time"), `Attempts over time: ${says}.`, (colours) => ({
     traces: [bars(periods, "everybody", colours.line), ...(one ? [bars(one.periods, one.user, colours.accent)] : [])],
-    layout: { barmode: "overlay", xaxis: { type: "date", ...days(periods) }, yaxis: { title: { text: "attempts" } } },
+    layout: { barmode: "overlay", xaxis: { type: "date", ...days(periods, width) }, yaxis: { title: { text: "attempts" } } },
   }));
 }
 
-// Of few days each has its date; Plotly would go on to hours.
-const days = (periods) => (periods.length > FEW ? {} : { tickvals: periods.map((one) => one.first_day), tickformat: "%b %-d, %Y" });
+// Of few days each has its date, and room around them; Plotly would go on to hours.
+function days(periods, width) {
+  if (periods.length === 0 || periods.length > FEW) return {};
+  const room = (FEW - periods.length) * width;
+  return {
+    tickvals: periods.map((one) => one.first_day), tickformat: "%b %-d, %Y",
+    range: [Date.parse(periods[0].first_day) - room - width, Date.parse(periods.at(-1).first_day) + room + width],
+  };
+}
 
 function drawPair(id, title, { everyone }, one, pick, format) {
   const entries = [...(one ? [[one.user, pick(one.profile)]] : []), ["everybody", pick(everyone)]];
@@ -192,7 +199,8 @@ function stacks(dataset, names, kinds) {
         type: "bar", name, x: names.map(plain), y: counts, marker: { color: series[index % series.length] },
         hovertemplate: "%{y}<extra>%{fullData.name}</extra>",
       })),
-      layout: { barmode: "stack", xaxis: along(names, { tickangle: names.length > 6 ? -45 : 0 }), yaxis: { title: { text: "attempts" } } },
+      // Few bars stay slim.
+      layout: { barmode: "stack", bargap: Math.max(0.25, 1 - names.length / FEW), xaxis: along(names, { tickangle: names.length > 6 ? -45 : 0 }), yaxis: { title: { text: "attempts" } } },
     };
   });
 }
