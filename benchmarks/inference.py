@@ -176,7 +176,7 @@ def to_features(messages: Sequence[attempts_pb2.Attempt], phrase: str, one: Made
     contents = [inference_pb2.IdentifyRequest(model="m", attempt=message).SerializeToString() for message in messages]
 
     def read_one(content: bytes) -> Matrix:
-        typed = requests.together([inference_pb2.IdentifyRequest.FromString(content).attempt])
+        typed = requests.joined([inference_pb2.IdentifyRequest.FromString(content).attempt])
         return timing.compute(attempts.align(typed, attempts.judge(typed, phrase), phrase), releases)
 
     for content in contents:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keyprint.errors import InvalidArgument
+from keyprint.moments import EARLIEST, LATEST
 
 BACKSPACE = "[backspace]"
 DEFAULT_PHRASE = "Be Authentic. Be Yourself. Be Typing."
@@ -157,6 +158,21 @@ def check_lengths(characters: Sized, pressed_at: Sized, released_at: Sized) -> N
         )
 
 
+def check_times(pressed_at: Times, released_at: Times) -> None:
+    """Nothing, if all times are of the years that there are; differences of others do not fit into 64 bits.
+
+    Raises:
+        InvalidArgument: one is not.
+    """
+    for field, times in (("pressed_at", pressed_at), ("released_at", released_at)):
+        if len(times) and not (times.min() >= EARLIEST and times.max() <= LATEST):
+            raise InvalidArgument(
+                "TIME_OUT_OF_RANGE",
+                f"{field} has a time outside the years 1 to 9999; times are in µs since 1970-01-01 UTC.",
+                field,
+            )
+
+
 def offsets(lengths: Times) -> Times:
     """int64[n + 1]: where each of n attempts of these lengths begins, one behind the other, and where the last ends."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
@@ -196,10 +212,10 @@ def judge(keystrokes: Keystrokes, phrase: str, max_keystrokes: int = MAX_KEYSTRO
     counts = np.bincount(owner[kept], minlength=len(keystrokes))
 
     reason = np.zeros(len(keystrokes), np.uint8)
-    gaps = _steps(keystrokes.pressed_at)
+    before, after = keystrokes.pressed_at[:-1], keystrokes.pressed_at[1:]
     # Time may go back from one attempt to the next.
-    gaps[owner[1:] != owner[:-1]] = 0
-    reason[owner[1:][gaps < 0]] = _OUT_OF_ORDER
+    within = owner[1:] == owner[:-1]
+    reason[owner[1:][within & (after < before)]] = _OUT_OF_ORDER
     expected = _expected(phrase)
     fits = counts == len(expected)
     typed = keystrokes.character[kept & fits[owner]].reshape(-1, len(expected))
@@ -213,7 +229,7 @@ def judge(keystrokes: Keystrokes, phrase: str, max_keystrokes: int = MAX_KEYSTRO
     negative = kept & (released != UNKNOWN_TIME) & (released < keystrokes.pressed_at)
     warnings = np.zeros(len(keystrokes), np.uint8)
     warnings[owner[negative]] |= 1
-    warnings[owner[1:][gaps > LONG_PAUSE_US]] |= 2
+    warnings[owner[1:][within & (after - before > LONG_PAUSE_US)]] |= 2
     warnings[reason != 0] = 0
     return Verdicts(reason, warnings, kept)
 

@@ -18,7 +18,8 @@ Python takes more, and another amount in each of its versions: weeks, days alone
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UTC_EPOCH = _EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
-_EARLIEST, _LATEST = ((at - _UTC_EPOCH) // _MICROSECOND for at in (datetime.min, datetime.max))
+EARLIEST, LATEST = ((at - _UTC_EPOCH) // _MICROSECOND for at in (datetime.min, datetime.max))
+"""The first and the last moment of the years that there are, 1 to 9999."""
 
 
 def microseconds(text: str) -> int | None:
@@ -44,7 +45,7 @@ def column(texts: Sequence[str]) -> list[int] | None:
     # A division of timedeltas takes half as long as all of the rest.
     counts = [(span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds for span in spans]
     # A zone may carry them out of the years that there are.
-    return counts if not counts or (min(counts) >= _EARLIEST and max(counts) <= _LATEST) else None
+    return counts if not counts or (min(counts) >= EARLIEST and max(counts) <= LATEST) else None
 
 
 def moment_at(count: int) -> datetime:

@@ -58,11 +58,11 @@ class Attempt(_message.Message):
 
     @_builtins.property
     def pressed_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Press time in µs since 1970-01-01 UTC; only differences matter. As many as `character`."""
+        """Press time in µs since 1970-01-01 UTC, of the years 1 to 9999; only differences matter. As many as `character`."""
 
     @_builtins.property
     def released_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Release time in µs since 1970-01-01 UTC, -1 where unknown. As many as `character`, or none."""
+        """Release time, likewise, -1 where unknown. As many as `character`, or none."""
 
     def __init__(
         self,

@@ -58,10 +58,10 @@ class _FlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Flag.ValueType],
     """Never sent."""
     FLAG_REPLAY_SUSPECTED: _Flag.ValueType  # 1
     """All keys were pressed when they were in an earlier attempt, to the millisecond, counted from the first press: in one
-    that the model was trained on, or in one of the last 65,536 that this model was asked about, by Identify,
-    BatchIdentify or Verify, in this process since it started; for PredictDataset, in an earlier one of the dataset. So
-    asking again about the same attempt is flagged too. Best effort: processes do not tell each other, and a copy whose
-    times were changed by half a millisecond or more is not found.
+    that the model was trained on, or in one that it was asked about, by Identify, BatchIdentify or Verify, among the last
+    65,536 that any model was in this process since it started; for PredictDataset, in one of the 65,536 before it in the
+    dataset. So asking again about the same attempt is flagged too. Best effort: processes do not tell each other, and a
+    copy whose times were changed by half a millisecond or more is not found.
     """
     FLAG_SYNTHETIC_SUSPECTED: _Flag.ValueType  # 2
     """No hands type like that: every gap between presses is within 5 % of their mean, or their mean is below 40 ms (or
@@ -77,10 +77,10 @@ FLAG_UNSPECIFIED: Flag.ValueType  # 0
 """Never sent."""
 FLAG_REPLAY_SUSPECTED: Flag.ValueType  # 1
 """All keys were pressed when they were in an earlier attempt, to the millisecond, counted from the first press: in one
-that the model was trained on, or in one of the last 65,536 that this model was asked about, by Identify,
-BatchIdentify or Verify, in this process since it started; for PredictDataset, in an earlier one of the dataset. So
-asking again about the same attempt is flagged too. Best effort: processes do not tell each other, and a copy whose
-times were changed by half a millisecond or more is not found.
+that the model was trained on, or in one that it was asked about, by Identify, BatchIdentify or Verify, among the last
+65,536 that any model was in this process since it started; for PredictDataset, in one of the 65,536 before it in the
+dataset. So asking again about the same attempt is flagged too. Best effort: processes do not tell each other, and a
+copy whose times were changed by half a millisecond or more is not found.
 """
 FLAG_SYNTHETIC_SUSPECTED: Flag.ValueType  # 2
 """No hands type like that: every gap between presses is within 5 % of their mean, or their mean is below 40 ms (or

@@ -113,7 +113,7 @@ class Finder:
         if not questions:
             return []
         typed, thresholds, counts, _ = zip(*questions, strict=True)
-        findings = self.find(engine, requests.together(typed), np.array(thresholds))
+        findings = self.find(engine, requests.joined(typed), np.array(thresholds))
         answers, decided = findings.answers, findings.decided
         best: list[Sequence[tuple[str, float]]] = [()] * len(questions)
         for attempt, each in zip(answers.rows.tolist(), candidates(engine, answers, decided, max(counts)), strict=True):

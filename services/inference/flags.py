@@ -33,7 +33,7 @@ FASTEST_MS = 40.0
 told of (Barbara Blackburn), and the fastest attempt of bksd has 195 ms."""
 
 MOST_RECENT = 65_536
-"""Attempts remembered, over all models."""
+"""Attempts remembered, over all models: so much memory, however many models there are."""
 
 Mask = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]

@@ -22,24 +22,41 @@ def released(message: attempts_pb2.Attempt) -> bool:
     return not message.character or any(at != attempts.UNKNOWN_TIME for at in message.released_at)
 
 
-def together(messages: Sequence[attempts_pb2.Attempt]) -> Keystrokes:
-    """Attempts as a batch, each checked by `attempts.check_lengths` before."""
+def joined(messages: Sequence[attempts_pb2.Attempt]) -> Keystrokes:
+    """Attempts as a batch, each checked by `attempts.check_lengths` before.
+
+    Raises:
+        InvalidArgument: a time is of no year that there is.
+    """
     # Protobuf puts columns one behind the other faster than anything else does.
     every = attempts_pb2.Attempt()
-    for message in messages:
+    short = [*map(_cut, messages)]
+    for message in short:
         every.MergeFrom(message)
-    lengths = np.array([len(message.character) for message in messages])
+    lengths = np.array([len(message.character) for message in short])
     released_at = np.array(every.released_at, np.int64)
     if len(released_at) != len(every.character):
-        whose = np.array([len(message.released_at) > 0 for message in messages]).repeat(lengths)
+        whose = np.array([len(message.released_at) > 0 for message in short]).repeat(lengths)
         known, released_at = released_at, np.full(len(whose), attempts.UNKNOWN_TIME, np.int64)
         released_at[whose] = known
+    pressed_at = np.array(every.pressed_at, np.int64)
+    attempts.check_times(pressed_at, released_at)
     return Keystrokes(
         offsets=attempts.offsets(lengths),
         character=attempts.encode(every.character),
-        pressed_at=np.array(every.pressed_at, np.int64),
+        pressed_at=pressed_at,
         released_at=released_at,
         malformed=np.zeros(len(messages), np.bool_),
+    )
+
+
+def _cut(message: attempts_pb2.Attempt) -> attempts_pb2.Attempt:
+    """An attempt, or of one that is too long as much as shows it: the rest would only keep others waiting."""
+    most = attempts.MAX_KEYSTROKES + 1
+    if len(message.character) <= most:
+        return message
+    return attempts_pb2.Attempt(
+        character=message.character[:most], pressed_at=message.pressed_at[:most], released_at=message.released_at[:most]
     )
 
 
@@ -47,7 +64,7 @@ def batch(request: inference_pb2.BatchIdentifyRequest) -> Keystrokes:
     """Many attempts.
 
     Raises:
-        InvalidArgument: too many, or its columns differ in length.
+        InvalidArgument: too many, its columns differ in length, or a time is of no year that there is.
     """
     lengths = np.array(request.length, np.int64)
     if len(lengths) > MOST_ATTEMPTS:
@@ -65,11 +82,12 @@ def batch(request: inference_pb2.BatchIdentifyRequest) -> Keystrokes:
             raise InvalidArgument(
                 "BATCH_INVALID", f"The lengths add up to {total:,} and {field} has {len(column):,} entries.", field
             )
-    released_at = np.array(request.released_at, np.int64)
+    pressed_at, released_at = np.array(request.pressed_at, np.int64), np.array(request.released_at, np.int64)
+    attempts.check_times(pressed_at, released_at)
     return Keystrokes(
         offsets=attempts.offsets(lengths),
         character=attempts.encode(request.character),
-        pressed_at=np.array(request.pressed_at, np.int64),
+        pressed_at=pressed_at,
         released_at=released_at if len(released_at) else np.full(total, attempts.UNKNOWN_TIME, np.int64),
         malformed=np.zeros(len(lengths), np.bool_),
     )

@@ -64,7 +64,8 @@ def read(request: protocol.ModelInferRequest) -> Keystrokes:
     """The attempts of a request.
 
     Raises:
-        InvalidArgument: a tensor is unknown, repeated or missing, or of the wrong type, shape or length.
+        InvalidArgument: a tensor is unknown, repeated or missing, of the wrong type, shape or length, or has a time of
+            no year that there is.
     """
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
@@ -102,7 +103,9 @@ def read(request: protocol.ModelInferRequest) -> Keystrokes:
     released_at = np.full(rows, attempts.UNKNOWN_TIME, np.int64)
     if RELEASED_AT.name in inputs:
         released_at = _times(inputs[RELEASED_AT.name], contents[RELEASED_AT.name]).reshape(rows)
-    return padded.keystrokes(Padded(character, pressed_at, released_at))
+    found = padded.keystrokes(Padded(character, pressed_at, released_at))
+    attempts.check_times(found.pressed_at, found.released_at)
+    return found
 
 
 def asked(request: protocol.ModelInferRequest) -> list[Tensor]:
@@ -214,12 +217,13 @@ def _texts(tensor: Input, raw: bytes | None) -> Sequence[bytes]:
     count = math.prod(tensor.shape)
     found: list[bytes] = []
     at = 0
-    while at + _LENGTH.size <= len(raw):
+    # No more of them than shows that there are too many: an empty one takes four bytes, and a message holds millions.
+    while at + _LENGTH.size <= len(raw) and len(found) <= count:
         begin = at + _LENGTH.size
         at = begin + _LENGTH.unpack_from(raw, at)[0]
         found.append(raw[begin:at])
     if at != len(raw) or len(found) != count:
-        held = f"{len(found):,}" if at == len(raw) else "no whole number of them"
+        held = "more" if len(found) > count else f"{len(found):,}" if at == len(raw) else "no whole number of them"
         raise InvalidArgument(
             "CONTENTS_INVALID",
             f"{tensor.name} has {len(raw):,} raw bytes, which hold {held}; its shape {list(tensor.shape)} asks for "

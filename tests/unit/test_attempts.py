@@ -73,6 +73,13 @@ def test_presses_that_go_back_in_time_are_out_of_order() -> None:
     assert reasons(typed, "hi") == ["OUT_OF_ORDER"]
 
 
+@pytest.mark.parametrize("at", [[2**63 - 1, -(2**63)], [2**63 - 1, -1]])
+def test_presses_are_in_order_or_not_however_far_apart_they_are(at: list[int]) -> None:
+    for pressed, reason in ((at, "OUT_OF_ORDER"), (at[::-1], "")):
+        judged = attempts.judge(attempts.single(["h", "i"], pressed, []), "hi")
+        assert attempts.REASONS[judged.reason[0]] == reason
+
+
 def test_time_may_go_back_between_attempts() -> None:
     assert reasons(batch_of("hi", "hi"), "hi") == ["", ""]
 

@@ -247,9 +247,33 @@ def test_attempts_that_came_apart_are_read_together() -> None:
         keystrokes(70, "hi", release_times=True),
     ]
     for several in (typed, typed[1::2], typed[::2], typed[2:3]):
-        found, expected = requests.together([message(one) for one in several]), joined(several)
+        found, expected = requests.joined([message(one) for one in several]), joined(several)
         for column in ("offsets", "character", "pressed_at", "released_at", "malformed"):
             np.testing.assert_array_equal(getattr(found, column), getattr(expected, column))
+
+
+def test_of_an_attempt_that_is_too_long_as_much_is_read_as_shows_it(engine: Engine) -> None:
+    endless = attempts_pb2.Attempt(character=["h"] * 5000, pressed_at=range(5000), released_at=range(5000))
+    found = requests.joined([endless, message(keystrokes(80))])
+    assert found.offsets.tolist() == [0, attempts.MAX_KEYSTROKES + 1, attempts.MAX_KEYSTROKES + 1 + len(PHRASE)]
+    decided = decide.decide(engine, engine.answer(found), ENOUGH)
+    assert decided.reason.tolist() == ["TOO_LONG", ""]
+    assert decided.user.tolist() == ["", "ann"]
+
+
+LAST_MOMENT = 253_402_300_799_999_999
+
+
+@pytest.mark.parametrize(("field", "at"), [("pressed_at", LAST_MOMENT + 1), ("released_at", -(2**63))])
+def test_a_time_of_no_year_is_refused_by_name(field: str, at: int) -> None:
+    columns: dict[str, Any] = {"character": ["a", "b"], "pressed_at": [0, LAST_MOMENT], "released_at": [1, -1]}
+    columns[field][1] = at
+    with pytest.raises(InvalidArgument, match=f"^{field} has a time outside the years 1 to 9999") as alone:
+        requests.joined([attempts_pb2.Attempt(**columns)])
+    with pytest.raises(InvalidArgument) as among_many:
+        requests.batch(inference_pb2.BatchIdentifyRequest(length=[2], **columns))
+    for caught in (alone, among_many):
+        assert (caught.value.reason, caught.value.field) == ("TIME_OUT_OF_RANGE", field)
 
 
 def test_a_release_is_known_or_it_is_not() -> None:

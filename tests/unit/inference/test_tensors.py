@@ -120,7 +120,7 @@ def test_any_raw_contents_are_read_or_refused(shape: list[int], character: bytes
     try:
         found = tensors.read(raw(shape, character=character, pressed_at=pressed_at))
     except InvalidArgument as error:
-        assert error.reason in {"SHAPE_INVALID", "BATCH_INVALID", "CONTENTS_INVALID"}  # noqa: PT017 - not always raised
+        assert error.reason in {"SHAPE_INVALID", "BATCH_INVALID", "CONTENTS_INVALID", "TIME_OUT_OF_RANGE"}  # noqa: PT017 - not always raised
         assert error.field in TYPES  # noqa: PT017
     else:
         assert len(found) == shape[0]
@@ -155,6 +155,20 @@ def test_answers_are_written_raw() -> None:
     answer = tensors.write(DECIDED, tensors.asked(request), raw=True)
     assert list(answer.raw_output_contents) == [struct.pack("<2d", 0.75, 0.0), packed([b"", b"EMPTY"])]
     assert not any(one.HasField("contents") for one in answer.outputs)
+
+
+def test_of_too_many_raw_texts_no_more_are_read_than_shows_it() -> None:
+    many = packed([b"a"] * 3) + b"no text at all"
+    with pytest.raises(InvalidArgument, match=r"29 raw bytes, which hold more; its shape .* asks for 2 elements"):
+        tensors.read(raw([1, 2], character=many, pressed_at=struct.pack("<2q", 1, 2)))
+
+
+def test_a_time_of_no_year_is_refused_by_its_tensor() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        tensors.read(typed([1, 2], character=[b"a", b"b"], pressed_at=[0, 2**62]))
+    assert (caught.value.reason, caught.value.field) == ("TIME_OUT_OF_RANGE", "pressed_at")
+    # What stands behind the end of an attempt is nobody's time.
+    assert tensors.read(typed([1, 2], character=[b"a", b""], pressed_at=[0, -(2**63)])).pressed_at.tolist() == [0]
 
 
 @pytest.mark.parametrize("cut", [1, 3, 5], ids=["a key", "a length", "an element"])
