@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from keyprint import arrow
+from keyprint.errors import FailedPrecondition
 from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from keyprint.table import from_batch
 from services.inference.decide import Decided, decide
@@ -18,7 +19,40 @@ from services.inference.flags import Mask, Recent, flag, names
 MOST_ROWS = 16_384
 """Rows of one batch."""
 
+_READABLE = ("READY", "INCOMPLETE")
 _FLAGS = np.array([" ".join(names(mask)) for mask in range(4)])
+
+
+def check(engine: Engine, state: str, phrase: str, release_times: bool) -> None:
+    """Nothing, if a dataset can be predicted.
+
+    Args:
+        engine: the model.
+        state: the dataset's.
+        phrase: what was typed.
+        release_times: whether it has them.
+
+    Raises:
+        FailedPrecondition: it cannot.
+    """
+    if state not in _READABLE:
+        raise FailedPrecondition(
+            "DATASET_NOT_READY", f"The dataset is {state}; it must be READY or INCOMPLETE.", "dataset"
+        )
+    if phrase != engine.phrase:
+        raise FailedPrecondition(
+            "OTHER_PHRASE",
+            f"{engine.reference} reads {engine.phrase!r}, and this dataset has {phrase!r}; import the source with the "
+            "model's phrase, or use another model.",
+            "dataset",
+        )
+    if engine.release_times and not release_times:
+        raise FailedPrecondition(
+            "NO_RELEASE_TIMES",
+            f"{engine.reference} was trained with release times, which this dataset lacks; use a model that was "
+            "trained without.",
+            "dataset",
+        )
 
 
 def predict(

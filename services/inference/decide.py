@@ -68,15 +68,19 @@ def candidates(engine: Engine, answers: Answers, decided: Decided, most: int) ->
     return [list(zip(*each, strict=True)) for each in zip(names.tolist(), probabilities.tolist(), strict=True)]
 
 
-def stated_rate(engine: Engine, far: float) -> float:
-    """The false accept rate to decide at: the one asked for, or the model's default for 0.
+def enough(engine: Engine, far: float) -> tuple[float, float]:
+    """The false accept rate to decide at, and the probability from which somebody is believed then.
+
+    Args:
+        engine: the model.
+        far: the rate asked for; 0 for the model's default.
 
     Raises:
         InvalidArgument: the rate is out of range, or smaller than the model's calibration can tell.
     """
     decision = engine.package.decision
-    if far == 0.0:
-        return decision.default_far
+    if not far:
+        return decision.default_far, decision.default
     least = decision.far[0]
     # Written so that NaN fails too.
     if not least <= far <= LARGEST_FAR:
@@ -86,7 +90,7 @@ def stated_rate(engine: Engine, far: float) -> float:
             f"to {LARGEST_FAR}, or 0 for the model's default of {decision.default_far:.2g}; not {far:g}.",
             "far",
         )
-    return far
+    return far, decision.at(far)
 
 
 def column(engine: Engine, user: str) -> int:

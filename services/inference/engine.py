@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -35,6 +35,18 @@ def always() -> bool:
 def gone() -> Cancelled:
     """What is told where it does not go on."""
     return Cancelled("CANCELLED", "The caller went away, or has no time left.")
+
+
+class Typed(Protocol):
+    """Attempts, as `Keystrokes` or as a message."""
+
+    @property
+    def character(self) -> Sized:
+        """Their keys."""
+
+    @property
+    def released_at(self) -> Iterable[object]:
+        """Their release times in µs, `UNKNOWN_TIME` where unknown."""
 
 
 @dataclass(frozen=True)
@@ -130,22 +142,15 @@ class Engine:
             found.append(self._graph.run(self._features.compute(some, self.release_times)))
         return np.concatenate(found) if len(found) > 2 else found[-1]
 
-    def check_releases(self, keystrokes: Keystrokes) -> None:
-        """Nothing, if there is a release time where the model needs one.
+    def check_releases(self, typed: Typed) -> None:
+        """Nothing, if a release time is known where the model needs them, or there are no keys.
 
         Raises:
             FailedPrecondition: there is not a single one.
         """
-        if self.release_times and len(keystrokes.released_at):
-            self.check_released(bool((keystrokes.released_at != attempts.UNKNOWN_TIME).any()))
-
-    def check_released(self, known: bool) -> None:
-        """Nothing, if a release time is known or the model needs none.
-
-        Raises:
-            FailedPrecondition: otherwise.
-        """
-        if self.release_times and not known:
+        needs = self.release_times and len(typed.character) > 0
+        # One is enough, and as a rule the first is known.
+        if needs and all(at == attempts.UNKNOWN_TIME for at in typed.released_at):
             raise FailedPrecondition(
                 "NO_RELEASE_TIMES",
                 f"{self.reference} was trained with release times, and none are given; give released_at, or use a "

@@ -17,11 +17,6 @@ MOST_ATTEMPTS = 16_384
 _ROWS = inference_pb2.PredictDatasetRequest
 
 
-def released(message: attempts_pb2.Attempt) -> bool:
-    """Whether a single release is known, or there are no keys."""
-    return not message.character or any(at != attempts.UNKNOWN_TIME for at in message.released_at)
-
-
 def joined(messages: Sequence[attempts_pb2.Attempt]) -> Keystrokes:
     """Attempts as a batch, each checked by `attempts.check_lengths` before.
 

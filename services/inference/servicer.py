@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 import grpc
 
 from keyprint.attempts import check_lengths
-from keyprint.errors import FailedPrecondition
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from services.inference import decide, requests
-from services.inference.engine import Engine, Engines
+from services.inference.engine import Engine, Engines, GoesOn
 from services.inference.explain import explain
 from services.inference.findings import Finder, Finding, Question
 from services.inference.flags import names
@@ -20,7 +19,6 @@ CALL_THREADS = 32
 """Calls answered at once, and so attempts that go through a model together: a batch costs less for each of 32 than for
 each of 16."""
 
-_READABLE = (ingest_pb2.Dataset.STATE_READY, ingest_pb2.Dataset.STATE_INCOMPLETE)
 _DECISIONS = {name: inference_pb2.Decision.Value(f"DECISION_{name}") for name in decide.DECISIONS}
 _FLAGS = {mask: [inference_pb2.Flag.Value(f"FLAG_{name}") for name in names(mask)] for mask in range(4)}
 
@@ -48,9 +46,13 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     def Identify(  # noqa: N802 - gRPC's name, as are all that follow
         self, request: inference_pb2.IdentifyRequest, context: grpc.ServicerContext
     ) -> inference_pb2.IdentifyResponse:
+        return self.identify(request, context.is_active)
+
+    def identify(self, request: inference_pb2.IdentifyRequest, goes_on: GoesOn) -> inference_pb2.IdentifyResponse:
+        """The same of a call that did not come over gRPC."""
         count = requests.candidates(request.candidates)
         engine, far, threshold = self._asked(request)
-        found = self._finder.find_one(engine, Question(request.attempt, threshold, count, context.is_active))
+        found = self._finder.find_one(engine, Question(request.attempt, threshold, count, goes_on))
         answer = inference_pb2.IdentifyResponse(
             model=engine.reference,
             decision=_DECISIONS[found.decision],
@@ -67,11 +69,17 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     def BatchIdentify(  # noqa: N802
         self, request: inference_pb2.BatchIdentifyRequest, context: grpc.ServicerContext
     ) -> inference_pb2.BatchIdentifyResponse:
+        return self.batch_identify(request, context.is_active)
+
+    def batch_identify(
+        self, request: inference_pb2.BatchIdentifyRequest, goes_on: GoesOn
+    ) -> inference_pb2.BatchIdentifyResponse:
+        """The same of a call that did not come over gRPC."""
         keystrokes = requests.batch(request)
         engine = self._models.get(request.model)
-        far, threshold = _enough(engine, request.far)
+        far, threshold = decide.enough(engine, request.far)
         engine.check_releases(keystrokes)
-        found = self._finder.find(engine, keystrokes, threshold, context.is_active)
+        found = self._finder.find(engine, keystrokes, threshold, goes_on)
         decided = found.decided
         return inference_pb2.BatchIdentifyResponse(
             model=engine.reference,
@@ -87,10 +95,14 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     def Verify(  # noqa: N802
         self, request: inference_pb2.VerifyRequest, context: grpc.ServicerContext
     ) -> inference_pb2.VerifyResponse:
+        return self.verify(request, context.is_active)
+
+    def verify(self, request: inference_pb2.VerifyRequest, goes_on: GoesOn) -> inference_pb2.VerifyResponse:
+        """The same of a call that did not come over gRPC."""
         engine, far, threshold = self._asked(request)
         # Before the work, for what was worked on counts as seen: the claim may come again, of the right user.
         column = decide.column(engine, request.user)
-        found = self._finder.find_one(engine, Question(request.attempt, threshold, goes_on=context.is_active))
+        found = self._finder.find_one(engine, Question(request.attempt, threshold, goes_on=goes_on))
         score = decide.score(found.answers, found.attempt, column)
         return inference_pb2.VerifyResponse(
             model=engine.reference,
@@ -110,21 +122,22 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         typed = request.attempt
         check_lengths(typed.character, typed.pressed_at, typed.released_at)
         engine = self._models.get(request.model)
-        far, threshold = _enough(engine, request.far)
-        if engine.release_times:
-            engine.check_released(requests.released(typed))
+        far, threshold = decide.enough(engine, request.far)
+        engine.check_releases(typed)
         return engine, far, threshold
 
     def PredictDataset(  # noqa: N802
         self, request: inference_pb2.PredictDatasetRequest, context: grpc.ServicerContext
     ) -> Iterator[attempts_pb2.RecordBatch]:
         # Arrow takes 30 MB, and many a process never predicts a dataset.
-        from services.inference.dataset import predict_sent
+        from services.inference.dataset import check, predict_sent
 
         keystrokes = requests.keystrokes(request.rows)
         engine = self._models.get(request.model)
-        _, threshold = _enough(engine, request.far)
-        _check(engine, self._ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=request.dataset)))
+        _, threshold = decide.enough(engine, request.far)
+        dataset = self._ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=request.dataset))
+        state = ingest_pb2.Dataset.State.Name(dataset.state).removeprefix("STATE_")
+        check(engine, state, dataset.phrase, dataset.release_times)
         attempts = self._ingest.ReadAttempts(
             ingest_pb2.ReadAttemptsRequest(
                 dataset=request.dataset, selection=ingest_pb2.ReadAttemptsRequest.SELECTION_ALL
@@ -140,15 +153,6 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             attempts.cancel()
 
 
-def _enough(engine: Engine, far: float) -> tuple[float, float]:
-    """The rate to decide at, and the probability from which somebody is believed then."""
-    decision = engine.package.decision
-    if not far:
-        return decision.default_far, decision.default
-    rate = decide.stated_rate(engine, far)
-    return rate, decision.at(rate)
-
-
 def _explanation(engine: Engine, found: Finding, user: str) -> inference_pb2.Explanation | None:
     said = explain(engine, found.answers, found.attempt, user)
     if said is None:
@@ -158,25 +162,3 @@ def _explanation(engine: Engine, found: Finding, user: str) -> inference_pb2.Exp
         for character, latency, hold in zip(engine.phrase, said.latency.tolist(), said.hold.tolist(), strict=True)
     ]
     return inference_pb2.Explanation(user=user, keys=keys)
-
-
-def _check(engine: Engine, dataset: ingest_pb2.Dataset) -> None:
-    if dataset.state not in _READABLE:
-        state = ingest_pb2.Dataset.State.Name(dataset.state).removeprefix("STATE_")
-        raise FailedPrecondition(
-            "DATASET_NOT_READY", f"The dataset is {state}; it must be READY or INCOMPLETE.", "dataset"
-        )
-    if dataset.phrase != engine.phrase:
-        raise FailedPrecondition(
-            "OTHER_PHRASE",
-            f"{engine.reference} reads {engine.phrase!r}, and this dataset has {dataset.phrase!r}; import the source "
-            "with the model's phrase, or use another model.",
-            "dataset",
-        )
-    if engine.release_times and not dataset.release_times:
-        raise FailedPrecondition(
-            "NO_RELEASE_TIMES",
-            f"{engine.reference} was trained with release times, which this dataset lacks; use a model that was "
-            "trained without.",
-            "dataset",
-        )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -24,6 +25,7 @@ from keyprint.forms import Body, IdentifyBody, VerifyBody, results
 from keyprint.jsonform import to_dict
 from keyprint.problems import MEDIA_TYPE, document, document_of, of_validation
 from keyprint.v1 import inference_pb2
+from services.inference.engine import always
 from services.inference.servicer import InferenceServicer
 
 LARGE_BYTES = 64 * 2**10
@@ -31,22 +33,15 @@ LARGE_BYTES = 64 * 2**10
 hardly longer than the change of threads would."""
 
 
-class _Context:
-    """Of a call over HTTP, which is answered whether anybody still waits or not."""
-
-    def is_active(self) -> bool:
-        return True
-
-
-_CONTEXT: Any = _Context()
-"""Identify, BatchIdentify and Verify ask no more of their call's context."""
-
 Form = TypeVar("Form", bound=Body)
 Answer = Callable[[InferenceServicer, str, bytes], dict[str, Any]]
 
 
 def create_app() -> Starlette:
-    """The application; before its first request, `state.servicer` has to be the InferenceServicer that answers."""
+    """The application; before its first request, `state.servicer` has to be the InferenceServicer that answers.
+
+    It answers whether anybody still waits or not.
+    """
     return Starlette(
         routes=[
             Route("/v1/models/{name}:identify", _endpoint(_identify), methods=["POST"]),
@@ -59,7 +54,11 @@ def create_app() -> Starlette:
 
 def _endpoint(answer: Answer) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
-        content = await request.body()
+        try:
+            content = await request.body()
+        except ClientDisconnect:
+            # Nobody reads this, and it is no error of ours.
+            raise InvalidArgument("BODY_INVALID", "The request's body broke off.") from None
         given = (request.app.state.servicer, request.path_params["name"], content)
         if len(content) > LARGE_BYTES:
             return JSONResponse(await run_in_threadpool(answer, *given))
@@ -71,12 +70,12 @@ def _endpoint(answer: Answer) -> Callable[[Request], Any]:
 def _identify(servicer: InferenceServicer, name: str, content: bytes) -> dict[str, Any]:
     request = _read(content, IdentifyBody).request(name)
     if isinstance(request, inference_pb2.BatchIdentifyRequest):
-        return results(servicer.BatchIdentify(request, _CONTEXT))
-    return to_dict(servicer.Identify(request, _CONTEXT))
+        return results(servicer.batch_identify(request, always))
+    return to_dict(servicer.identify(request, always))
 
 
 def _verify(servicer: InferenceServicer, name: str, content: bytes) -> dict[str, Any]:
-    return to_dict(servicer.Verify(_read(content, VerifyBody).request(name), _CONTEXT))
+    return to_dict(servicer.verify(_read(content, VerifyBody).request(name), always))
 
 
 def _read(content: bytes, form: type[Form]) -> Form:
@@ -98,8 +97,10 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _not_taken(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - likewise
-    body = document(error.status_code, "METHOD_NOT_ALLOWED", f"This address does not take {request.method}.")
-    return JSONResponse(body, error.status_code, error.headers, MEDIA_TYPE)
+    reason, detail = "METHOD_NOT_ALLOWED", f"This address does not take {request.method}."
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        reason, detail = "PATH_NOT_FOUND", "There is nothing at this address."
+    return JSONResponse(document(error.status_code, reason, detail), error.status_code, error.headers, MEDIA_TYPE)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

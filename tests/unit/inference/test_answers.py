@@ -93,7 +93,7 @@ def test_candidates_come_best_first_and_no_more_than_asked_for(engine: Engine) -
 
 
 def test_answers_are_decided_at_the_rate_asked_for_or_the_models_own(engine: Engine) -> None:
-    assert [decide.stated_rate(engine, far) for far in (0.0, 0.001, 0.5)] == [0.01, 0.001, 0.5]
+    assert [decide.enough(engine, far) for far in (0.0, 0.001, 0.5)] == [(0.01, 0.7), (0.001, 0.9), (0.5, 0.1)]
 
 
 @pytest.mark.parametrize("far", [-0.1, 1e-6, 0.00099, 0.6, float("nan"), float("inf")])
@@ -101,7 +101,7 @@ def test_a_rate_that_the_calibration_cannot_tell_is_refused(engine: Engine, far:
     with pytest.raises(
         InvalidArgument, match=r"from 0\.001, the smallest that ada@1 was calibrated for, to 0\.5"
     ) as told:
-        decide.stated_rate(engine, far)
+        decide.enough(engine, far)
     assert (told.value.reason, told.value.field) == ("FAR_OUT_OF_RANGE", "far")
 
 
@@ -115,12 +115,18 @@ def test_a_claim_has_the_probability_of_its_user(engine: Engine) -> None:
     assert (caught.value.reason, caught.value.field) == ("USER_NOT_FOUND", "user")
 
 
-def test_a_model_that_needs_releases_says_so(tmp_path: Path) -> None:
+def test_a_model_that_needs_releases_says_so(engine: Engine, tmp_path: Path) -> None:
     needs = Engine("ada@1", write_package(tmp_path / "made", release_times=True))
-    needs.check_releases(keystrokes(80, release_times=True))
-    with pytest.raises(FailedPrecondition) as caught:
-        needs.check_releases(keystrokes(80))
-    assert caught.value.reason == "NO_RELEASE_TIMES"
+    known, unknown = keystrokes(80, release_times=True), keystrokes(80)
+    one = attempts_pb2.Attempt(character=["a", "b"], pressed_at=[0, 1], released_at=[-1, 2])
+    none = attempts_pb2.Attempt(character=["a"], pressed_at=[0], released_at=[-1])
+    for typed in (known, message(known), one, attempts_pb2.Attempt(), keystrokes(80, "")):
+        needs.check_releases(typed)
+    for typed in (unknown, message(unknown), none):
+        with pytest.raises(FailedPrecondition) as caught:
+            needs.check_releases(typed)
+        assert caught.value.reason == "NO_RELEASE_TIMES"
+        engine.check_releases(typed)
 
 
 # Datasets
@@ -274,11 +280,3 @@ def test_a_time_of_no_year_is_refused_by_name(field: str, at: int) -> None:
         requests.batch(inference_pb2.BatchIdentifyRequest(length=[2], **columns))
     for caught in (alone, among_many):
         assert (caught.value.reason, caught.value.field) == ("TIME_OUT_OF_RANGE", field)
-
-
-def test_a_release_is_known_or_it_is_not() -> None:
-    assert requests.released(message(keystrokes(80, release_times=True)))
-    assert requests.released(attempts_pb2.Attempt(character=["a", "b"], pressed_at=[0, 1], released_at=[-1, 2]))
-    assert requests.released(attempts_pb2.Attempt())
-    assert not requests.released(message(keystrokes(80)))
-    assert not requests.released(attempts_pb2.Attempt(character=["a"], pressed_at=[0], released_at=[-1]))

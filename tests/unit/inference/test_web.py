@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
 from starlette.applications import Starlette
@@ -18,7 +17,7 @@ from keyprint.channel import channel
 from keyprint.errors import Internal
 from keyprint.v1 import inference_pb2, ingest_pb2_grpc
 from services.inference import web
-from services.inference.engine import Engine
+from services.inference.engine import Engine, GoesOn
 from services.inference.onemodel import OneModel
 from services.inference.servicer import InferenceServicer
 from tests.unit.inference.conftest import PHRASE, write_package
@@ -45,11 +44,11 @@ class Client:
     """Asks the application without a network."""
 
     def __init__(self, app: Starlette) -> None:
-        self._app = app
+        self.app = app
 
     def request(self, method: str, path: str, **what: Any) -> Response:
         async def ask() -> Response:
-            transport = ASGITransport(self._app, raise_app_exceptions=False)
+            transport = ASGITransport(self.app, raise_app_exceptions=False)
             async with AsyncClient(transport=transport, base_url="http://bento") as client:
                 return await client.request(method, path, **what)
 
@@ -99,13 +98,13 @@ def test_many_attempts_are_answered_in_their_order_and_off_the_loop(
     client: Client, servicer: InferenceServicer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
-    answer = servicer.BatchIdentify
+    answer = servicer.batch_identify
 
-    def watched(request: inference_pb2.BatchIdentifyRequest, context: grpc.ServicerContext) -> Any:
+    def watched(request: inference_pb2.BatchIdentifyRequest, goes_on: GoesOn) -> Any:
         threads.append(threading.current_thread())
-        return answer(request, context)
+        return answer(request, goes_on)
 
-    monkeypatch.setattr(servicer, "BatchIdentify", watched)
+    monkeypatch.setattr(servicer, "batch_identify", watched)
     few = [typed(200), typed(200, "hi"), typed(500)]
     many = few * 100
     assert len(json.dumps(few)) < web.LARGE_BYTES < len(json.dumps(many))
@@ -172,13 +171,36 @@ def test_another_method_is_refused_with_the_one_that_is_taken(client: Client) ->
     assert answer.headers["allow"] == "POST"
 
 
+@pytest.mark.parametrize("path", ["/v1/models/ada:explain", "/v1/models", "/nowhere"])
+def test_an_address_that_is_none_is_told_as_the_gateway_tells_it(client: Client, path: str) -> None:
+    assert told(client.post(path)) == (404, "PATH_NOT_FOUND", "")
+
+
+def test_a_client_who_hangs_up_within_a_body_is_no_error_of_ours(client: Client) -> None:
+    come: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    scope = {"type": "http", "method": "POST", "path": "/v1/models/ada:identify", "query_string": b"", "headers": []}
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return come.pop(0)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(client.app(scope, receive, send))
+    assert sent[0]["status"] == 400
+
+
 def test_what_fails_inside_tells_nothing_of_it(
     client: Client, servicer: InferenceServicer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(servicer, "Identify", fail)
+    monkeypatch.setattr(servicer, "identify", fail)
     answer = client.post("/v1/models/ada:identify", json={"attempt": typed(200)})
     assert told(answer) == (500, Internal.__name__.upper(), "")
     assert "secret" not in answer.text
