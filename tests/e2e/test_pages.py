@@ -81,6 +81,22 @@ def test_a_page_without_anything_to_show_says_what_to_do_next(page: Page, path: 
     shoot(page, f"empty-{path.strip('/') or 'home'}")
 
 
+def test_datasets_beyond_the_first_page_of_them_can_be_chosen(page: Page, keyprint_stack: Stack, imported: str) -> None:
+    datasets = api(keyprint_stack, "/v1/datasets")["datasets"]
+    [wanted] = [one for one in datasets if one["id"] == imported]
+    others = [{**wanted, "id": f"ds_{number}"} for number in range(3)]
+    page.route(
+        re.compile(r"/v1/datasets\?page_size=\d+$"),
+        answering({"datasets": others, "next_page_token": "second"}),
+    )
+    page.route(
+        re.compile(r"/v1/datasets\?.*page_token=second$"), answering({"datasets": [wanted], "next_page_token": ""})
+    )
+    page.goto(f"/train?dataset={imported}")
+    expect(page.get_by_label("Dataset", exact=True).locator("option")).to_have_count(4)
+    expect(page.get_by_label("Dataset", exact=True)).to_have_value(imported)
+
+
 def test_analyze_shows_counts_people_and_keystrokes(page: Page, keyprint_stack: Stack, imported: str) -> None:
     dataset = api(keyprint_stack, f"/v1/datasets/{imported}")
     page.goto("/analyze")

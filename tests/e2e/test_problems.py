@@ -141,7 +141,7 @@ def refusing(reason: str, field: str, method: str = "GET") -> Callable[[Route], 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.page[1:]}-{form.source.split()[-1].lower()}")
 def test_an_error_stands_beside_the_field_that_it_names(page: Page, form: Form) -> None:
-    page.route("**/v1/datasets", answering({"datasets": [DATASET | COUNTS], "next_page_token": ""}))
+    page.route("**/v1/datasets?*", answering({"datasets": [DATASET | COUNTS], "next_page_token": ""}))
     page.route("**/v1/datasets/ds_1", answering(DATASET | COUNTS))
     page.route("**/v1/models?*", answering({"models": [MODEL], "next_page_token": ""}))
     page.goto(form.page)

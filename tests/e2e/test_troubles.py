@@ -45,7 +45,7 @@ def test_home_shows_what_there_is_while_a_service_is_down(page: Page, imported: 
 
 @pytest.mark.parametrize("path", ["/train", "/models", "/evaluate"])
 def test_pages_say_which_service_is_down(page: Page, path: str) -> None:
-    for pattern in ("**/v1/models?*", "**/v1/training-jobs", "**/v1/learners"):
+    for pattern in ("**/v1/models?*", "**/v1/training-jobs?*", "**/v1/learners"):
         page.route(pattern, down)
     page.goto(path)
     expect(page.locator(".form-error:visible")).to_have_text(DOWN["detail"])

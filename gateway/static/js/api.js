@@ -40,3 +40,15 @@ export function query(values) {
   const pairs = Object.entries(values).filter(([, value]) => value !== "" && value !== undefined && value !== null);
   return pairs.length ? `?${new URLSearchParams(pairs)}` : "";
 }
+
+// All that a list holds, page after page.
+export async function listed(path, name) {
+  const found = [];
+  let token = "";
+  do {
+    const page = await api("GET", `${path}${query({ page_size: 1000, page_token: token })}`);
+    found.push(...page[name]);
+    token = page.next_page_token;
+  } while (token);
+  return found;
+}

@@ -1,6 +1,6 @@
 // Evaluate: import if need be, predict, show. ?dataset=&model=&first_n= in the address finds it again.
 
-import { api, Problem, query } from "./api.js";
+import { api, listed, Problem, query } from "./api.js";
 import { drawAnswers } from "./answers.js";
 import { announce, badge, byId, element, fill, shares, table, tiles } from "./dom.js";
 import { number, percent, plural, seconds } from "./format.js";
@@ -120,7 +120,7 @@ function count(values) {
 }
 
 async function fillModels(chosen) {
-  const found = (await api("GET", "/v1/models?page_size=1000")).models;
+  const found = await listed("/v1/models", "models");
   if (found.map(reference).join() === models.map(reference).join() && found.length > 0) return;
   models = found;
   if (chosen && !models.some((one) => reference(one) === chosen)) tellGone(chosen);

@@ -1,7 +1,7 @@
 // Models: all versions, what is chosen of them, and one of them in full.
 // ?compare=a@1,b@2 and ?model=a@1 in the address find both again; &on= says what the comparison is measured on.
 
-import { api, query } from "./api.js";
+import { api, listed, query } from "./api.js";
 import { aliasForm } from "./aliases.js";
 import { compare, hideComparison } from "./comparison.js";
 import { confirmed } from "./confirm.js";
@@ -22,13 +22,7 @@ function showProblem(problem) {
 }
 
 async function list() {
-  models = [];
-  let token = "";
-  do {
-    const page = await api("GET", `/v1/models${query({ page_size: 1000, page_token: token })}`);
-    models.push(...page.models);
-    token = page.next_page_token;
-  } while (token);
+  models = await listed("/v1/models", "models");
   const known = new Set(models.map(reference));
   for (const name of ticked) if (!known.has(name)) ticked.delete(name);
   byId("compare").parentElement.hidden = models.length === 0;

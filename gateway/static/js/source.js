@@ -1,6 +1,6 @@
 // Where data comes from: a dataset that is there, a URL, or files.
 
-import { api, Problem } from "./api.js";
+import { api, listed, Problem } from "./api.js";
 import { byId } from "./dom.js";
 import { underWay } from "./watch.js";
 import { plural, shortUrl } from "./format.js";
@@ -29,9 +29,7 @@ export function choose(form, source) {
   radio.dispatchEvent(new Event("change"));
 }
 
-export async function datasets() {
-  return (await api("GET", "/v1/datasets")).datasets;
-}
+export const datasets = () => listed("/v1/datasets", "datasets");
 
 // A refresh that finds nothing new ends in the dataset from before, which has another id than the one `asked` for.
 export function tellUnchanged(asked, dataset) {

@@ -1,7 +1,7 @@
 // Train: import if need be, train, compare. The address holds what is under way:
 // ?job= a job; ?dataset=&…&request= an import whose job is asked for when it is done; ?dataset= a choice.
 
-import { api, Problem, query } from "./api.js";
+import { api, listed, Problem, query } from "./api.js";
 import { drawCurves } from "./curves.js";
 import { announce, badge, byId, element, empty, fill, table, tiles } from "./dom.js";
 import { ACCURACY, EQUAL_ERROR, F1, FALSE_ACCEPTS, FALSE_REJECTS, notes, PRECISION, RECALL, UNKNOWN } from "./figures.js";
@@ -200,7 +200,7 @@ async function fillForm() {
 }
 
 async function listEarlier() {
-  const { jobs } = await api("GET", "/v1/training-jobs");
+  const jobs = await listed("/v1/training-jobs", "jobs");
   fill(byId("earlier"), jobs.length === 0
     ? empty("Nothing yet: the first training shows up here.")
     : table("Training before", [
