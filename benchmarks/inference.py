@@ -1,4 +1,6 @@
-"""How fast inference is: python -m benchmarks.inference [DIRECTORY] [--phrase TEXT] [--mlserver PYTHON] [--calls N]
+"""How fast inference is.
+
+python -m benchmarks.inference [DIRECTORY] [--phrase TEXT] [--mlserver PYTHON] [--uvloop PYTHON] [--calls N]
 
 DIRECTORY holds labelled documents, user_*.json, of people to train on; without it 35 typists are made up.  Of each
 learner a model is trained by the service's own code (the LSTM for a few epochs only: it answers no slower for it), and

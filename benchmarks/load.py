@@ -73,6 +73,7 @@ def served(
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
 
 
 def load(

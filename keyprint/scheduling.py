@@ -10,7 +10,7 @@ def let_finish() -> None:
     """Has this thread, and all that it starts from now on, go on when it wakes another, until it waits itself.
 
     Linux gives the core to who is woken, as a rule; here that one would wait for Python's lock at once, which who woke
-    it holds, and give the core back. Where the system knows nothing of the sort, or forbids it, nothing changes. ADR 29
+    it holds, and give the core back. Where the system knows nothing of the sort, or forbids it, nothing changes. ADR 30
     has what it is worth.
     """
     # sched(7): threads of SCHED_BATCH are scheduled as others are, but do not preempt when they wake.

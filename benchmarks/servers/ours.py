@@ -26,6 +26,7 @@ def main() -> None:
         lambda: server.calls.at_work,
     )
     inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc_server)
+    # As the service does.
     gc.collect()
     gc.freeze()
     server.run(1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -49,6 +50,10 @@ def main() -> None:
         open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
             OpenInferenceServicer(models, lambda: server.ready), server.grpc_server
         )
+        # What is loaded by now stays, and is not to be looked through for garbage again and again under load.  Models
+        # come and go; they are few objects, for graphs and arrays hold what they have outside Python.
+        gc.collect()
+        gc.freeze()
         server.run(settings.grace_seconds, lambda: preload(models, settings.inference_preload))
 
 

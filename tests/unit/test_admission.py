@@ -224,6 +224,39 @@ def test_a_server_that_drains_is_not_healthy_and_answers_those_whom_it_let_in(ho
     assert [one.result().id for one in taken] == [""] * ROOM
 
 
+def test_a_call_that_was_let_in_and_still_waits_is_answered_before_a_server_stops(house: House) -> None:
+    """No thread answers a call, and so none has an answer to send."""
+    house.servicer.gate.clear()
+    for _ in range(THREADS):
+        assert house.server.calls.held.up()
+        house.server.calls.submit(house.servicer.gate.wait)
+    call = cast(Any, house.ingest.GetDataset).future(ingest_pb2.GetDatasetRequest(dataset="waits"))
+    while house.server.calls.held.value != THREADS + 1:
+        time.sleep(0.01)
+    stopping = threading.Thread(target=house.server.stop, args=(60,))
+    stopping.start()
+    # It would not be long in stopping if it did not wait.
+    stopping.join(0.2)
+    house.servicer.gate.set()
+    assert call.result().id == "waits"
+    stopping.join()
+
+
+def test_a_server_is_not_ready_any_more_before_it_refuses_calls(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, close = [], house.server._admission.close
+
+    def watched() -> None:
+        told.append((house.server.ready, house.health.Check(health_pb2.HealthCheckRequest()).status))
+        close()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.server._admission, "close", watched)
+        house.server.drain(0)
+    assert told == [(False, NOT_SERVING)]
+    with pytest.raises(grpc.RpcError):
+        house.ingest.GetDataset(ingest_pb2.GetDatasetRequest())
+
+
 def test_who_watches_the_health_of_no_service_holds_up_no_server_that_drains(house: House) -> None:
     watching = house.health.Watch(health_pb2.HealthCheckRequest(service="no.such.Service"), timeout=30)
     assert next(watching).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN

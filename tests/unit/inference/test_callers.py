@@ -19,7 +19,7 @@ from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc
 from services.inference import decide, references
 from services.inference.engine import Engine
 from services.inference.models import Models
-from services.inference.servicer import InferenceServicer
+from services.inference.servicer import CALL_THREADS, InferenceServicer
 from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, House, keystrokes, write_package
 
 OTHERS = ("dan", "eve", "fay")
@@ -28,9 +28,9 @@ GENTLE = 0.2
 
 @pytest.fixture
 def address(house: House, tmp_path: Path) -> Iterator[str]:
-    server = rpc.Server("127.0.0.1:0", inference_pb2.DESCRIPTOR, waiting=10_000)
+    server = rpc.Server("127.0.0.1:0", inference_pb2.DESCRIPTOR, threads=CALL_THREADS, waiting=10_000)
     models = Models(house.stub, tmp_path / "cache", 2**30)
-    servicer = InferenceServicer(models, cast(Any, None))
+    servicer = InferenceServicer(models, cast(Any, None), lambda: server.calls.at_work)
     inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc_server)
     server.start()
     yield f"127.0.0.1:{server.port}"
