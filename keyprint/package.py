@@ -19,7 +19,7 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
@@ -374,5 +374,6 @@ def digest(directory: Path) -> str:
     """SHA-256 over the names and contents of the package's files, as 64 hex digits; the same in every store."""
     total = sha256()
     for name, path in sorted(_contents(directory).items(), key=lambda one: one[1]):
-        total.update(name.encode() + b"\0" + sha256(path.read_bytes()).digest())
+        with path.open("rb") as file:
+            total.update(name.encode() + b"\0" + file_digest(file, "sha256").digest())
     return total.hexdigest()
