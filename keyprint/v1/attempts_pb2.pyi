@@ -62,7 +62,10 @@ class Attempt(_message.Message):
 
     @_builtins.property
     def released_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Release time, likewise, -1 where unknown. As many as `character`, or none."""
+        """Release time, likewise, -1 where unknown. As many as `character`, or none. A model that needs them answers
+        NO_RELEASE_TIMES to a request that has none but -1; one that is before its press, or more than a second after it, is
+        taken for unknown, and an unknown one for the median of the attempt's others, 100 ms where there are none.
+        """
 
     def __init__(
         self,

@@ -67,6 +67,13 @@ def read(request: protocol.ModelInferRequest) -> Keystrokes:
         InvalidArgument: a tensor is unknown, repeated or missing, of the wrong type, shape or length, or has a time of
             no year that there is.
     """
+    for name in sorted(request.parameters):
+        raise InvalidArgument(
+            "PARAMETER_UNSUPPORTED",
+            f"The request has the parameter {_shown(name)}, which is not offered; leave it out. A model decides at its "
+            "default rate here; the InferenceService takes another (far).",
+            "parameters",
+        )
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise InvalidArgument(

@@ -171,6 +171,14 @@ def test_a_time_of_no_year_is_refused_by_its_tensor() -> None:
     assert tensors.read(typed([1, 2], character=[b"a", b""], pressed_at=[0, -(2**63)])).pressed_at.tolist() == [0]
 
 
+def test_a_parameter_of_the_request_is_refused_by_name() -> None:
+    request = typed([1, 1], character=[b"a"], pressed_at=[1])
+    request.parameters["far"].string_param = "0.0001"
+    with pytest.raises(InvalidArgument, match="has the parameter 'far', which is not offered") as refused:
+        tensors.read(request)
+    assert (refused.value.reason, refused.value.field) == ("PARAMETER_UNSUPPORTED", "parameters")
+
+
 @pytest.mark.parametrize("cut", [1, 3, 5], ids=["a key", "a length", "an element"])
 def test_raw_texts_that_break_off_are_refused(cut: int) -> None:
     whole = packed([b"a", b"b"])

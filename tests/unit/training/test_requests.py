@@ -79,7 +79,7 @@ def test_a_read_and_labelled_dataset_can_be_trained_on(state: str) -> None:
         (replace(ABOUT, state="IMPORTING"), "DATASET_NOT_READY", "IMPORTING"),
         (replace(ABOUT, state="FAILED"), "DATASET_NOT_READY", "FAILED"),
         (replace(ABOUT, labelled=False), "DATASET_UNLABELLED", "who typed"),
-        (replace(ABOUT, users=1), "NOT_ENOUGH_USERS", "has 1 enrolled"),
+        (replace(ABOUT, users=1), "NOT_ENOUGH_USERS", "two enrolled users and the dataset has 1;"),
         (replace(ABOUT, fewest_attempts=1), "NOT_ENOUGH_ATTEMPTS", "larger min_attempts"),
     ],
 )
