@@ -11,6 +11,7 @@ from keyprint.rpc import Server
 from keyprint.scheduling import let_finish
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc
 from services.inference.engine import Engine
+from services.inference.ingest import Ingest
 from services.inference.onemodel import OneModel
 from services.inference.servicer import CALL_THREADS, InferenceServicer
 
@@ -22,7 +23,7 @@ def main() -> None:
     server = Server(f"127.0.0.1:{port}", inference_pb2.DESCRIPTOR, threads=CALL_THREADS)
     servicer = InferenceServicer(
         OneModel(Engine(f"{name}@1", Path(directory))),
-        ingest_pb2_grpc.IngestServiceStub(channel("127.0.0.1:1")),
+        Ingest(ingest_pb2_grpc.IngestServiceStub(channel("127.0.0.1:1"))),
         lambda: server.calls.at_work,
     )
     inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc_server)

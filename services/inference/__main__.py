@@ -15,6 +15,7 @@ from keyprint.rpc import Server
 from keyprint.scheduling import let_finish
 from keyprint.settings import InferenceSettings, read, run
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc, training_pb2_grpc
+from services.inference.ingest import Ingest
 from services.inference.models import Models
 from services.inference.oip import PROBES, OpenInferenceServicer
 from services.inference.preload import preload
@@ -45,7 +46,9 @@ def main() -> None:
             training_pb2_grpc.TrainingServiceStub(training), home / "models", settings.inference_models_mib * 2**20
         )
         threading.Thread(target=_sweep, args=(models,), name="sweep", daemon=True).start()
-        servicer = InferenceServicer(models, ingest_pb2_grpc.IngestServiceStub(ingest), lambda: server.calls.at_work)
+        servicer = InferenceServicer(
+            models, Ingest(ingest_pb2_grpc.IngestServiceStub(ingest)), lambda: server.calls.at_work
+        )
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc_server)
         open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
             OpenInferenceServicer(models, lambda: server.ready), server.grpc_server

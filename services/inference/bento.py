@@ -21,6 +21,7 @@ from keyprint.settings import InferenceSettings, read, run
 from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc
 from services.inference import web
 from services.inference.engine import Engine
+from services.inference.ingest import Ingest
 from services.inference.oip import PROBES, OpenInferenceServicer
 from services.inference.onemodel import OneModel
 from services.inference.servicer import CALL_THREADS, InferenceServicer
@@ -40,7 +41,7 @@ class Keyprint:
         self._models = OneModel(_engine())
         self._ingest = channel(self._settings.ingest_address)
         self._servicer = InferenceServicer(
-            self._models, ingest_pb2_grpc.IngestServiceStub(self._ingest), lambda: self._server.calls.at_work
+            self._models, Ingest(ingest_pb2_grpc.IngestServiceStub(self._ingest)), lambda: self._server.calls.at_work
         )
         app.state.servicer = self._servicer
         self._server = Server(

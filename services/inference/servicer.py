@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import grpc
 
 from keyprint.attempts import check_lengths
-from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, ingest_pb2_grpc
+from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2
 from services.inference import decide, requests
 from services.inference.engine import Engine, Engines, GoesOn
 from services.inference.explain import explain
 from services.inference.findings import Finder, Finding, Question
 from services.inference.flags import names
+from services.inference.ingest import Ingest
 from services.inference.together import nobody_knows
 
 CALL_THREADS = 32
@@ -29,7 +31,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     def __init__(
         self,
         models: Engines,
-        ingest: ingest_pb2_grpc.IngestServiceStub,
+        ingest: Ingest,
         coming: Callable[[], int] = nobody_knows,
     ) -> None:
         """Prepares.
@@ -135,22 +137,14 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         keystrokes = requests.keystrokes(request.rows)
         engine = self._models.get(request.model)
         _, threshold = decide.enough(engine, request.far)
-        dataset = self._ingest.GetDataset(ingest_pb2.GetDatasetRequest(dataset=request.dataset))
+        # A caller who goes away stops the reading at once, and with it all that follows.
+        when_gone = context.add_callback
+        dataset = self._ingest.about(request.dataset, when_gone)
         state = ingest_pb2.Dataset.State.Name(dataset.state).removeprefix("STATE_")
         check(engine, state, dataset.phrase, dataset.release_times)
-        attempts = self._ingest.ReadAttempts(
-            ingest_pb2.ReadAttemptsRequest(
-                dataset=request.dataset, selection=ingest_pb2.ReadAttemptsRequest.SELECTION_ALL
-            )
-        )
-        # A caller who goes away stops the reading at once, and with it all that follows.
-        context.add_callback(attempts.cancel)  # type: ignore[arg-type] # what it answers is not looked at
-        try:
-            sent = (batch.ipc for batch in attempts)
+        with closing(self._ingest.read(request.dataset, when_gone)) as sent:
             for ipc in predict_sent(engine, sent, keystrokes, request.first_n, threshold):
                 yield attempts_pb2.RecordBatch(ipc=ipc)
-        finally:
-            attempts.cancel()
 
 
 def _explanation(engine: Engine, found: Finding, user: str) -> inference_pb2.Explanation | None:

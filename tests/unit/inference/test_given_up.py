@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,10 +16,11 @@ import pytest
 from inference import open_inference_grpc_pb2 as protocol
 from keyprint import arrow, rpc
 from keyprint.channel import channel as open_channel
-from keyprint.errors import Cancelled, NotFound
+from keyprint.errors import Cancelled, NotFound, Unavailable, from_rpc_error
 from keyprint.v1 import attempts_pb2, inference_pb2, inference_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from services.inference import tensors
 from services.inference.engine import Engine
+from services.inference.ingest import Ingest
 from services.inference.oip import OpenInferenceServicer
 from services.inference.onemodel import OneModel
 from services.inference.servicer import InferenceServicer
@@ -90,38 +93,43 @@ def test_a_claim_to_be_nobody_does_not_make_the_next_one_a_replay(servicer: Infe
 
 
 class Endless(ingest_pb2_grpc.IngestServiceServicer):
-    """Has one dataset, which never ends, and knows when nobody reads it any more.
+    """Has one dataset, which never ends, and knows when it is asked and when nobody asks it any more.
 
-    There is always more of it, or nothing more comes.
+    There is always more of it, or from some step on nothing more comes: its description is one, each batch the next.
     """
 
-    def __init__(self, silent: bool) -> None:
-        self.silent = silent
+    def __init__(self, steps: float = math.inf) -> None:
+        self.steps = steps
+        self.asked = threading.Event()
         self.left = threading.Event()
 
     def GetDataset(  # noqa: N802 - gRPC's name, as the next
         self, request: ingest_pb2.GetDatasetRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.Dataset:
+        if not self.steps:
+            self._wait(context)
         return ingest_pb2.Dataset(state=ingest_pb2.Dataset.STATE_READY, phrase=PHRASE)
 
     def ReadAttempts(  # noqa: N802
         self, request: ingest_pb2.ReadAttemptsRequest, context: grpc.ServicerContext
     ) -> Iterator[attempts_pb2.RecordBatch]:
         context.add_callback(self.left.set)
-        for first in itertools.count():
-            yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch(keystrokes(80), first=first)))
-            if self.silent:
-                self.left.wait()
+        for step in itertools.count(1):
+            if step >= self.steps:
+                self._wait(context)
+            yield attempts_pb2.RecordBatch(ipc=arrow.to_ipc(batch(keystrokes(80), first=step - 1)))
+
+    def _wait(self, context: grpc.ServicerContext) -> None:
+        context.add_callback(self.left.set)
+        self.asked.set()
+        self.left.wait()
 
 
-@pytest.mark.parametrize("silent", [False, True])
-@pytest.mark.parametrize("seconds", [None, 1.0])
-def test_a_dataset_is_read_and_predicted_no_further_when_its_reader_stops(
-    models: OneModel, seconds: float | None, silent: bool
-) -> None:
-    """Because they cancel, or because their time is over."""
-    # The stubs call every method abstract; those left out answer UNIMPLEMENTED.
-    endless = cast(Any, Endless)(silent)
+@contextmanager
+def house_of(
+    models: OneModel, endless: Endless, **waits: float
+) -> Iterator[tuple[inference_pb2_grpc.InferenceServiceStub, rpc.Server, rpc.Server]]:
+    """Callers of an inference service, it, and the ingest service behind it."""
     ingest = rpc.Server("127.0.0.1:0", ingest_pb2.DESCRIPTOR)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(endless, ingest.grpc_server)
     ingest.start()
@@ -130,11 +138,27 @@ def test_a_dataset_is_read_and_predicted_no_further_when_its_reader_stops(
         open_channel(f"127.0.0.1:{ingest.port}") as behind,
         open_channel(f"127.0.0.1:{inference.port}") as channel,
     ):
-        servicer = InferenceServicer(models, ingest_pb2_grpc.IngestServiceStub(behind))
+        servicer = InferenceServicer(models, Ingest(ingest_pb2_grpc.IngestServiceStub(behind), **waits))
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, inference.grpc_server)
         inference.start()
-        request = inference_pb2.PredictDatasetRequest(model="ada", dataset="ds_1")
-        stream = inference_pb2_grpc.InferenceServiceStub(channel).PredictDataset(request, timeout=seconds)
+        yield inference_pb2_grpc.InferenceServiceStub(channel), inference, ingest
+    inference.stop(0)
+    ingest.stop(0)
+
+
+WHOLE = inference_pb2.PredictDatasetRequest(model="ada", dataset="ds_1")
+
+
+@pytest.mark.parametrize("steps", [2, math.inf])
+@pytest.mark.parametrize("seconds", [None, 1.0])
+def test_a_dataset_is_read_and_predicted_no_further_when_its_reader_stops(
+    models: OneModel, seconds: float | None, steps: float
+) -> None:
+    """Because they cancel, or because their time is over."""
+    # The stubs call every method abstract; those left out answer UNIMPLEMENTED.
+    endless = cast(Any, Endless)(steps)
+    with house_of(models, endless) as (stub, inference, ingest):
+        stream = stub.PredictDataset(WHOLE, timeout=seconds)
         assert next(stream).ipc
         if seconds is None:
             stream.cancel()
@@ -143,5 +167,39 @@ def test_a_dataset_is_read_and_predicted_no_further_when_its_reader_stops(
         assert endless.left.wait(60)
         assert inference.streams.held.wait(60)
         assert ingest.streams.held.wait(60)
-    inference.stop(0)
-    ingest.stop(0)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_reader_who_stops_while_ingest_says_nothing_keeps_no_place(models: OneModel, steps: int) -> None:
+    endless = cast(Any, Endless)(steps)
+    with house_of(models, endless, answer_seconds=1000, batch_seconds=1000) as (stub, inference, _):
+        stream = stub.PredictDataset(WHOLE)
+        assert endless.asked.wait(60)
+        stream.cancel()
+        assert endless.left.wait(60)
+        assert inference.streams.held.wait(60)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_an_ingest_that_says_nothing_is_named_and_keeps_no_place(models: OneModel, steps: int) -> None:
+    endless = cast(Any, Endless)(steps)
+    with house_of(models, endless, answer_seconds=1 if steps == 0 else 60, batch_seconds=1) as (stub, inference, _):
+        stream = stub.PredictDataset(WHOLE)
+        for _ in range(1, steps):
+            assert next(stream).ipc
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stream)
+        error = from_rpc_error(caught.value)
+        assert isinstance(error, Unavailable)
+        assert error.message == "Keyprint's ingest service does not answer in time; try again later."
+        assert endless.left.wait(60)
+        assert inference.streams.held.wait(60)
+
+
+def test_a_dataset_is_not_asked_for_by_a_caller_who_is_gone() -> None:
+    with open_channel("127.0.0.1:1") as nowhere:
+        ingest = Ingest(ingest_pb2_grpc.IngestServiceStub(nowhere))
+        with pytest.raises(Cancelled):
+            ingest.about("ds_1", lambda hang_up: False)
+        with pytest.raises(Cancelled):
+            next(ingest.read("ds_1", lambda hang_up: False))

@@ -18,6 +18,7 @@ from keyprint.errors import Internal
 from keyprint.v1 import inference_pb2, ingest_pb2_grpc
 from services.inference import web
 from services.inference.engine import Engine, GoesOn
+from services.inference.ingest import Ingest
 from services.inference.onemodel import OneModel
 from services.inference.servicer import InferenceServicer
 from tests.unit.inference.conftest import PHRASE, write_package
@@ -37,7 +38,7 @@ def typed(tempo_ms: float, phrase: str = PHRASE) -> list[Json]:
 def servicer(tmp_path: Path) -> Iterator[InferenceServicer]:
     models = OneModel(Engine("ada@3", write_package(tmp_path / "made")))
     with channel("127.0.0.1:1") as nowhere:
-        yield InferenceServicer(models, ingest_pb2_grpc.IngestServiceStub(nowhere))
+        yield InferenceServicer(models, Ingest(ingest_pb2_grpc.IngestServiceStub(nowhere)))
 
 
 class Client:
