@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import grpc
 
@@ -50,7 +50,7 @@ class Ingest:
         except grpc.RpcError as caught:
             raise _told(caught) from None
 
-    def read(self, dataset: str, when_gone: WhenGone) -> Iterator[bytes]:
+    def read(self, dataset: str, when_gone: WhenGone) -> Generator[bytes, None, None]:
         """All attempts of a dataset, batch by batch as `keyprint.arrow` wrote them; close it to read no further."""
         request = ingest_pb2.ReadAttemptsRequest(
             dataset=dataset, selection=ingest_pb2.ReadAttemptsRequest.SELECTION_ALL
