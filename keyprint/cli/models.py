@@ -140,7 +140,7 @@ def bento(
 ) -> None:
     """Build a Bento of a model: an archive that `bentoml serve` serves alone, over HTTP and gRPC.
 
-    Needs a checkout and the extra keyprint[bento].
+    Needs a checkout and the extra `bento`.
     """
     from keyprint.bento import Content, build, check_installed
 

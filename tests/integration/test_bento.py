@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from packaging.requirements import Requirement
 
 from inference import open_inference_grpc_pb2 as protocol
 from inference import open_inference_grpc_pb2_grpc as protocol_grpc
+from keyprint import processes
 from keyprint.addresses import Address, free_address
 from keyprint.channel import MESSAGE_BYTES
 from keyprint.client import IngestClient, TrainingClient
@@ -280,6 +282,17 @@ def test_one_attempt_is_identified_as_the_gateway_does(served: Bento, keyprint_s
         assert bento == gateway
         assert bento[:2] == (200, "application/json")
     assert (bento[2]["decision"], bento[2]["reason"]) == ("INVALID", "PHRASE_MISMATCH")
+
+
+def test_the_call_in_the_readme_is_answered(served: Bento, keyprint_stack: Stack) -> None:
+    readme = (processes.checkout() / "README.md").read_text()
+    found = re.search(r"curl http://127.0.0.1:3000/v1/models/ada:identify --json @../var/typists/(\S+)", readme)
+    assert found
+    content = (keyprint_stack.files / found[1]).read_bytes()
+    status, _, answer = ask(served.http.url, f"v1/models/{MODEL}:identify", content)
+    assert status == 200
+    assert len(answer["results"]) == len(json.loads(content)["attempts"])
+    assert "IDENTIFIED" in {one["decision"] for one in answer["results"]}
 
 
 def test_many_attempts_are_identified_and_claims_decided_as_the_gateway_does(
