@@ -45,16 +45,16 @@ Page = TypeVar("Page", bound=_OnePage)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turns a refused call into the error that the service raised."""
+def _told(service: str) -> Iterator[None]:
+    """Turns a refused call into the error that `service` raised."""
     try:
         yield
     except grpc.RpcError as error:
-        raise errors.from_rpc_error(error) from None
+        raise errors.from_rpc_error(error, service) from None
 
 
 @contextmanager
-def _sending(messages: Iterator[Sent]) -> Iterator[Iterator[Sent]]:
+def _sending(service: str, messages: Iterator[Sent]) -> Iterator[Iterator[Sent]]:
     """Likewise, for a call that sends these: what goes wrong while they are made is raised as it is.
 
     gRPC takes them in a thread of its own, and would tell of it as of a call that failed.
@@ -69,7 +69,7 @@ def _sending(messages: Iterator[Sent]) -> Iterator[Iterator[Sent]]:
             raise
 
     try:
-        with _told():
+        with _told(service):
             yield watched()
     except errors.KeyprintError:
         if failures:
@@ -92,11 +92,11 @@ def _request(kind: type[Request], **fields: Any) -> Request:
     return message
 
 
-def _pages(call: Callable[[Asked], Page], request: Asked) -> Iterator[Page]:
+def _pages(service: str, call: Callable[[Asked], Page], request: Asked) -> Iterator[Page]:
     """The pages of a list, each asked for when it is wanted."""
     more = True
     while more:
-        with _told():
+        with _told(service):
             page = call(request)
         yield page
         request.page_token = page.next_page_token
@@ -144,7 +144,7 @@ class IngestClient:
         self, url: str, phrase: str = "", min_attempts: int = 0, refresh: bool = False
     ) -> ingest_pb2.Dataset:
         """Starts an import, or finds the one of the same source; `refresh` asks whether that has changed."""
-        with _told():
+        with _told("ingest"):
             return self._stub.CreateDataset(
                 _request(
                     ingest_pb2.CreateDatasetRequest, url=url, phrase=phrase, min_attempts=min_attempts, refresh=refresh
@@ -166,48 +166,48 @@ class IngestClient:
         header = _request(
             ingest_pb2.UploadDatasetRequest.Header, phrase=phrase, min_attempts=min_attempts, base_dataset=base_dataset
         )
-        with _sending(_pieces(header, documents, broken_at)) as messages:
+        with _sending("ingest", _pieces(header, documents, broken_at)) as messages:
             return self._stub.UploadDataset(messages)
 
     def get_dataset(self, dataset: str) -> ingest_pb2.Dataset:
         """One dataset as it stands."""
-        with _told():
+        with _told("ingest"):
             return self._stub.GetDataset(_request(ingest_pb2.GetDatasetRequest, dataset=dataset))
 
     def list_datasets(self) -> Iterator[ingest_pb2.Dataset]:
         """All datasets, newest first."""
-        for page in _pages(self._stub.ListDatasets, ingest_pb2.ListDatasetsRequest()):
+        for page in _pages("ingest", self._stub.ListDatasets, ingest_pb2.ListDatasetsRequest()):
             yield from page.datasets
 
     def list_users(self, dataset: str) -> Iterator[ingest_pb2.UserStatistics]:
         """The users of a dataset with their counts, in its order, page by page as they are taken."""
         request = _request(ingest_pb2.ListUsersRequest, dataset=dataset, page_size=_USERS_PAGE)
-        for page in _pages(self._stub.ListUsers, request):
+        for page in _pages("ingest", self._stub.ListUsers, request):
             yield from page.users
 
     def watch_dataset(self, dataset: str) -> Iterator[ingest_pb2.Dataset]:
         """The dataset now, and again whenever it changes, until its import has ended."""
-        with _told():
+        with _told("ingest"):
             yield from self._stub.WatchDataset(_request(ingest_pb2.WatchDatasetRequest, dataset=dataset))
 
     def cancel_dataset(self, dataset: str) -> ingest_pb2.Dataset:
         """Stops an import."""
-        with _told():
+        with _told("ingest"):
             return self._stub.CancelDataset(_request(ingest_pb2.CancelDatasetRequest, dataset=dataset))
 
     def delete_dataset(self, dataset: str) -> None:
         """Deletes a dataset."""
-        with _told():
+        with _told("ingest"):
             self._stub.DeleteDataset(_request(ingest_pb2.DeleteDatasetRequest, dataset=dataset))
 
     def summarize_dataset(self, dataset: str, user: str = "") -> ingest_pb2.DatasetSummary:
         """Attempts over time, speed, corrections and the profile along the phrase, of all and of one `user`."""
-        with _told():
+        with _told("ingest"):
             return self._stub.SummarizeDataset(_request(ingest_pb2.SummarizeDatasetRequest, dataset=dataset, user=user))
 
     def list_records(self, dataset: str, first_n: int) -> list[ingest_pb2.Record]:
         """The first rows of the keystroke table, at most 1000."""
-        with _told():
+        with _told("ingest"):
             request = _request(ingest_pb2.ListRecordsRequest, dataset=dataset, page_size=first_n)
             return list(self._stub.ListRecords(request).records)
 
@@ -227,7 +227,7 @@ class TrainingClient:
 
     def list_learners(self) -> list[training_pb2.Learner]:
         """The ways to train, with their parameters."""
-        with _told():
+        with _told("training"):
             return list(self._stub.ListLearners(training_pb2.ListLearnersRequest()).learners)
 
     def create_training_job(
@@ -257,65 +257,65 @@ class TrainingClient:
             impostors=impostors,
             params=dict(params or {}),
         )
-        with _told():
+        with _told("training"):
             return self._stub.CreateTrainingJob(request)
 
     def get_training_job(self, job: str) -> training_pb2.TrainingJob:
         """One job as it stands."""
-        with _told():
+        with _told("training"):
             return self._stub.GetTrainingJob(_request(training_pb2.GetTrainingJobRequest, job=job))
 
     def list_training_jobs(self) -> Iterator[training_pb2.TrainingJob]:
         """All jobs, newest first, without their curves."""
-        for page in _pages(self._stub.ListTrainingJobs, training_pb2.ListTrainingJobsRequest()):
+        for page in _pages("training", self._stub.ListTrainingJobs, training_pb2.ListTrainingJobsRequest()):
             yield from page.jobs
 
     def watch_training_job(self, job: str) -> Iterator[training_pb2.TrainingJob]:
         """The job now, and again whenever it changes, until it has ended."""
-        with _told():
+        with _told("training"):
             yield from self._stub.WatchTrainingJob(_request(training_pb2.WatchTrainingJobRequest, job=job))
 
     def cancel_training_job(self, job: str) -> training_pb2.TrainingJob:
         """Stops a job."""
-        with _told():
+        with _told("training"):
             return self._stub.CancelTrainingJob(_request(training_pb2.CancelTrainingJobRequest, job=job))
 
     def get_model(self, model: str) -> training_pb2.Model:
         """One model."""
-        with _told():
+        with _told("training"):
             return self._stub.GetModel(_request(training_pb2.GetModelRequest, model=model))
 
     def list_models(self) -> Iterator[training_pb2.Model]:
         """All models, newest first."""
-        for page in _pages(self._stub.ListModels, training_pb2.ListModelsRequest()):
+        for page in _pages("training", self._stub.ListModels, training_pb2.ListModelsRequest()):
             yield from page.models
 
     def delete_model(self, model: str) -> None:
         """Deletes a model; a bare name deletes all its versions."""
-        with _told():
+        with _told("training"):
             self._stub.DeleteModel(_request(training_pb2.DeleteModelRequest, model=model))
 
     def set_model_alias(self, model: str, alias: str) -> training_pb2.Model:
         """Points an alias of a name at one of its versions."""
-        with _told():
+        with _told("training"):
             return self._stub.SetModelAlias(_request(training_pb2.SetModelAliasRequest, model=model, alias=alias))
 
     def alias_moves(self, model: str) -> Iterator[training_pb2.AliasMove]:
         """Where the aliases of a name pointed, newest first."""
         request = _request(training_pb2.ListAliasMovesRequest, model=model)
-        for page in _pages(self._stub.ListAliasMoves, request):
+        for page in _pages("training", self._stub.ListAliasMoves, request):
             yield from page.moves
 
     def download_model(self, model: str) -> Iterator[bytes]:
         """A model as a file that `upload_model` takes, piece by piece."""
-        with _told():
+        with _told("training"):
             for piece in self._stub.DownloadModel(_request(training_pb2.DownloadModelRequest, model=model)):
                 yield piece.content
 
     def upload_model(self, content: BinaryIO, model: str, new_version: bool = False) -> training_pb2.Model:
         """Publishes a model from such a file."""
         header = _request(training_pb2.UploadModelRequest.Header, model=model, new_version=new_version)
-        with _sending(_model_pieces(header, content)) as messages:
+        with _sending("training", _model_pieces(header, content)) as messages:
             return self._stub.UploadModel(messages)
 
     def compare_models(
@@ -326,7 +326,7 @@ class TrainingClient:
         seed: int = 0,
     ) -> training_pb2.Comparison:
         """Every model on one hold-out, best first."""
-        with _told():
+        with _told("training"):
             return self._stub.CompareModels(
                 _request(training_pb2.CompareModelsRequest, dataset=dataset, holdout=holdout, split=split, seed=seed)
             )
@@ -343,7 +343,7 @@ class TrainingClient:
         request = _request(
             training_pb2.EvaluateModelRequest, model=model, dataset=dataset, holdout=holdout, split=split, seed=seed
         )
-        with _told():
+        with _told("training"):
             return self._stub.EvaluateModel(request)
 
 
@@ -372,7 +372,7 @@ class InferenceClient:
             explain=explain,
             far=far,
         )
-        with _told():
+        with _told("inference"):
             return self._stub.Identify(request)
 
     def predict_dataset(
@@ -382,5 +382,5 @@ class InferenceClient:
         kind = inference_pb2.PredictDatasetRequest
         rows = kind.ROWS_KEYSTROKES if keystrokes else kind.ROWS_ATTEMPTS
         request = _request(kind, model=model, dataset=dataset, rows=rows, first_n=first_n, far=far)
-        with _told():
+        with _told("inference"):
             yield from self._stub.PredictDataset(request)

@@ -21,6 +21,7 @@ from keyprint.v1 import training_pb2, training_pb2_grpc
 from services.inference.engine import Engine, Listed
 from services.inference.packages import Packages
 from services.inference.references import References, key
+from services.inference.training import told
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class Models:
         """Every model that training has.
 
         Raises:
-            grpc.RpcError: training does not answer.
+            Unavailable: training does not answer.
         """
         return [
             Listed(model.name, model.version, key(model) in self._engines, str(self._failure(model) or ""))
@@ -200,7 +201,7 @@ class Models:
         if here or known:
             try:
                 listed = list(self._all())
-            except grpc.RpcError:
+            except KeyprintError:
                 return
             gone, forgotten = here - {model.digest for model in listed}, known - set(map(key, listed))
             self._references.forget(forgotten)
@@ -213,9 +214,11 @@ class Models:
     def _all(self) -> Iterator[training_pb2.Model]:
         token, more = "", True
         while more:
-            page = self._training.ListModels(
-                training_pb2.ListModelsRequest(page_size=1000, page_token=token), timeout=10
-            )
+            request = training_pb2.ListModelsRequest(page_size=1000, page_token=token)
+            try:
+                page = self._training.ListModels(request, timeout=10)
+            except grpc.RpcError as error:
+                raise told(error) from None
             yield from page.models
             token = page.next_page_token
             more = bool(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 import tarfile
@@ -15,8 +16,8 @@ from typing import BinaryIO
 import grpc
 
 from keyprint import package
-from keyprint.errors import from_rpc_error
 from keyprint.v1 import training_pb2, training_pb2_grpc
+from services.inference.training import told
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,9 @@ PULL_SECONDS = 300.0
 """Longest download of a model."""
 
 _PULL = ".pull-"
+
+_OF_THE_ARCHIVE = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
+"""What the system says of an archive whose files cannot lie as it wants them to; all else is its own trouble."""
 
 
 class Packages:
@@ -41,6 +45,7 @@ class Packages:
             NotFound: training does not have it any more.
             Unavailable: training does not answer.
             Internal: what training sent is not what it said it would be.
+            OSError: the disk is full, or cannot be written.
         """
         directory = self._directory / model.digest
         if not self.has(model.digest):
@@ -78,6 +83,7 @@ class Packages:
 
     def _pull(self, reference: str, digest: str, directory: Path) -> None:
         began = time.monotonic()
+        self._directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=_PULL, dir=self._directory) as folder:
             archive, unpacked = Path(folder) / "model.tar", Path(folder) / "model"
             with archive.open("wb") as file:
@@ -85,6 +91,8 @@ class Packages:
             try:
                 package.unpack(archive, unpacked, package.UNPACKED_BYTES)
             except (OSError, tarfile.TarError) as error:
+                if isinstance(error, OSError) and error.errno not in _OF_THE_ARCHIVE:
+                    raise
                 raise package.corrupt(reference, error) from error
             if package.digest(unpacked) != digest:
                 raise package.corrupt(reference, "its digest is another")
@@ -102,4 +110,4 @@ class Packages:
             for piece in self._training.DownloadModel(request, timeout=PULL_SECONDS):
                 file.write(piece.content)
         except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
+            raise told(error) from None

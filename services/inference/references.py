@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import grpc
 
-from keyprint.errors import NotFound, from_rpc_error
+from keyprint.errors import NotFound
 from keyprint.v1 import training_pb2, training_pb2_grpc
+from services.inference.training import told
 
 log = logging.getLogger(__name__)
 
@@ -78,11 +79,11 @@ class References:
         try:
             model = self._ask(reference, ASK_AGAIN_SECONDS)
         except grpc.RpcError as error:
-            told = from_rpc_error(error)
+            trouble = told(error)
             with self._lock:
-                if isinstance(told, NotFound):
+                if isinstance(trouble, NotFound):
                     self._named.pop(reference, None)
-                    raise told from None
+                    raise trouble from None
                 self._silent_until = time.monotonic() + MEMORY_SECONDS
             log.warning("training does not answer; %s stays version %d", reference, named.model.version)
         else:
@@ -104,7 +105,7 @@ class References:
         try:
             model = self._ask(reference, ASK_SECONDS)
         except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
+            raise told(error) from None
         with self._lock:
             # Somebody may have been quicker, and may have asked later.
             named = self._named.setdefault(reference, Named(model, time.monotonic()))

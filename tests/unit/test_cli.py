@@ -781,6 +781,10 @@ def test_a_model_is_exported_whole(services: Services, keyprint: Run, tmp_path: 
     assert path.read_bytes() == MODEL
 
 
+def test_help_names_the_extra_that_a_bento_needs(keyprint: Run) -> None:
+    assert "the extra `bento`" in keyprint("models", "bento", "--help").out
+
+
 @pytest.mark.parametrize(("model", "reason"), [("m@1", "SERVICE_UNAVAILABLE"), ("eve", "MODEL_NOT_FOUND")])
 def test_an_export_that_fails_leaves_no_file(
     services: Services, keyprint: Run, tmp_path: Path, model: str, reason: str
@@ -941,7 +945,7 @@ def test_services_that_do_not_run_are_told(keyprint: Run, monkeypatch: pytest.Mo
     monkeypatch.setenv("KEYPRINT_INGEST_ADDRESS", "127.0.0.1:1")
     result = keyprint("datasets", "list")
     assert result.status == 1
-    assert result.err.endswith("[SERVICE_UNAVAILABLE]\n")
+    assert result.err.endswith("Keyprint's ingest service does not answer; is it running? [SERVICE_UNAVAILABLE]\n")
 
 
 def test_settings_that_are_off_exit_with_2(keyprint: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,9 +179,12 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
     sending: threading.Event = field(default_factory=threading.Event)
     """Clear it to hold downloads up; `held` is set when one is."""
     held: threading.Event = field(default_factory=threading.Event)
+    answering: threading.Event = field(default_factory=threading.Event)
+    """Clear it to leave those who ask for a model without an answer."""
 
     def __post_init__(self) -> None:
         self.sending.set()
+        self.answering.set()
 
     def put(self, name: str, version: int, directory: Path) -> None:
         """Publishes a package as the newest version of a name."""
@@ -209,6 +212,7 @@ class Training(training_pb2_grpc.TrainingServiceServicer):
         self, request: training_pb2.GetModelRequest, context: grpc.ServicerContext
     ) -> training_pb2.Model:
         self.asked += 1
+        self.answering.wait()
         parse_reference(request.model, "model")
         return self._model(request.model)
 

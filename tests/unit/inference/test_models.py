@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tarfile
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from keyprint import package
-from keyprint.errors import Internal, InvalidArgument, NotFound, Unavailable
+from keyprint.errors import Internal, InvalidArgument, NotFound, Unavailable, of_system
 from keyprint.v1 import training_pb2
 from services.inference import models as models_module
 from services.inference import packages, references
@@ -226,6 +227,30 @@ def test_a_version_before_that_was_deleted_does_not_serve_on(models: Models, hou
         models.get("ada")
 
 
+@pytest.mark.parametrize("held_up", ["answering", "sending"])
+def test_a_training_that_hangs_is_told_by_name_as_one_that_does_not_answer(
+    models: Models, house: House, monkeypatch: pytest.MonkeyPatch, held_up: str
+) -> None:
+    monkeypatch.setattr(references, "ASK_SECONDS", 0.2 if held_up == "answering" else 60.0)
+    monkeypatch.setattr(packages, "PULL_SECONDS", 0.2)
+    gate: threading.Event = getattr(house.training, held_up)
+    gate.clear()
+    try:
+        with pytest.raises(Unavailable, match="Keyprint's training service does not answer in time") as caught:
+            models.get("ada")
+    finally:
+        gate.set()
+    assert (caught.value.reason, caught.value.retry_seconds) == ("SERVICE_UNAVAILABLE", 2.0)
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_training_that_is_away_is_told_by_name(models: Models, house: House) -> None:
+    house.server.stop(0).wait()
+    for ask in (lambda: models.get("ada"), models.index):
+        with pytest.raises(Unavailable, match="Keyprint's training service does not answer"):
+            ask()
+
+
 def test_a_training_that_does_not_answer_holds_one_caller_up_and_no_other(
     models: Models, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,6 +347,42 @@ def test_trouble_of_the_system_leaves_the_package_where_it_is(
     assert len(list(cache.iterdir())) == 1
     assert models.get("ada").reference == "ada@1"
     assert house.training.downloads == 1
+
+
+@pytest.mark.parametrize(("number", "reason"), [(errno.ENOSPC, "DISK_FULL"), (errno.EROFS, None)])
+def test_a_disk_that_takes_no_package_is_no_damage_to_it(
+    models: Models, house: House, cache: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str | None
+) -> None:
+    def refused(archive: Path, directory: Path, most: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(package, "unpack", refused)
+        with pytest.raises(OSError, match=os.strerror(number)) as caught:
+            models.get("ada")
+    told = of_system(caught.value)
+    assert (told.reason if told else None) == reason
+    assert list(cache.iterdir()) == []
+    # It is tried again at once.
+    assert models.get("ada").reference == "ada@1"
+
+
+def test_files_that_cannot_lie_beside_each_other_are_damage(models: Models, house: House, tmp_path: Path) -> None:
+    path = tmp_path / "crossed.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in (package.GRAPH, f"{package.GRAPH}/{package.GRAPH}"):
+            archive.add(tmp_path / "one" / package.GRAPH, name)
+    house.training.archives["ada@1"] = path.read_bytes()
+    with pytest.raises(Internal) as caught:
+        models.get("ada")
+    assert caught.value.reason == "MODEL_CORRUPT"
+
+
+def test_a_directory_of_packages_that_was_removed_is_made_anew(models: Models, cache: Path) -> None:
+    cache.rmdir()
+    models.sweep()
+    assert models.get("ada").reference == "ada@1"
+    assert len(list(cache.iterdir())) == 1
 
 
 @pytest.mark.parametrize("deleted", [True, False])
