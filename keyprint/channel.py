@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grpc
 
 from keyprint import requestid
@@ -18,7 +20,10 @@ OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
 
+NOT_AHEAD = [("grpc.http2.bdp_probe", 0)]
+"""For long streams that are read slowly: gRPC would take in megabytes of each of them before they are asked for."""
 
-def channel(address: str) -> grpc.Channel:
-    """A channel to the service at `address` ("host:port"), whose calls carry the request's id."""
-    return grpc.intercept_channel(grpc.insecure_channel(address, options=OPTIONS), requestid.Carrier())
+
+def channel(address: str, more: Sequence[tuple[str, int]] = ()) -> grpc.Channel:
+    """A channel to the service at `address` ("host:port"), whose calls carry the request's id; `more` are options."""
+    return grpc.intercept_channel(grpc.insecure_channel(address, options=[*OPTIONS, *more]), requestid.Carrier())

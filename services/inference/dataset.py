@@ -16,8 +16,9 @@ from services.inference.decide import Decided, decide
 from services.inference.engine import Engine
 from services.inference.flags import Mask, Recent, flag, names
 
-MOST_ROWS = 16_384
-"""Rows of one batch."""
+MOST_ATTEMPTS, MOST_KEYSTROKES = 512, 8192
+"""Of a dataset worked on at a time, and so of rows that are sent in one message; of keystrokes more, if it is a single
+attempt that has them.  A name of 256 characters of four bytes each in every row still leaves half of a message."""
 
 _READABLE = ("READY", "INCOMPLETE")
 _FLAGS = np.array([" ".join(names(mask)) for mask in range(4)])
@@ -73,18 +74,28 @@ def predict(
     left = first_n or None
     sent = False
     for batch in batches:
-        answers = engine.answer(from_batch(batch))
-        rows = table(batch, decide(engine, answers, threshold), flag(engine, answers, recent))
-        for begin in range(0, rows.num_rows, MOST_ROWS):
-            piece = rows.slice(begin, MOST_ROWS if left is None else min(MOST_ROWS, left))
-            yield piece
+        for few in _pieces(batch):
+            answers = engine.answer(from_batch(few))
+            rows = table(few, decide(engine, answers, threshold), flag(engine, answers, recent)).slice(0, left)
+            yield rows
             sent = True
             if left is not None:
-                left -= piece.num_rows
+                left -= rows.num_rows
                 if not left:
                     return
     if not sent:
         yield pa.RecordBatch.from_pylist([], KEYSTROKES if keystrokes else ATTEMPTS)
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The attempts of a batch in order, few at a time."""
+    ends = np.asarray(batch.column("character").offsets, np.int64)
+    begin = 0
+    while begin < batch.num_rows:
+        fits = int(ends.searchsorted(ends[begin] + MOST_KEYSTROKES, "right")) - 1
+        end = min(max(begin + 1, fits), begin + MOST_ATTEMPTS)
+        yield batch.slice(begin, end - begin)
+        begin = end
 
 
 def predict_sent(
@@ -115,7 +126,9 @@ def _keystrokes(batch: pa.RecordBatch, decided: Decided, _: Mask) -> pa.RecordBa
     parts = [pc.year(moment), pc.month(moment), pc.day(moment), pc.hour(moment), pc.minute(moment), pc.second(moment)]
     microsecond = moment.cast(pa.int64()).to_numpy() % 1_000_000
     attempt = batch.column("attempt").to_numpy()[owner]
-    return _batch([moment, character.flatten(), decided.user[owner], *parts, microsecond, attempt], KEYSTROKES)
+    # Not by numpy, whose names are all as long as the longest.
+    user = pa.array(decided.user.tolist(), pa.string()).take(pa.array(owner))
+    return _batch([moment, character.flatten(), user, *parts, microsecond, attempt], KEYSTROKES)
 
 
 def _batch(columns: list[pa.Array | np.ndarray[tuple[int], np.dtype[np.generic]]], schema: pa.Schema) -> pa.RecordBatch:

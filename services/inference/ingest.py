@@ -62,22 +62,23 @@ class Ingest:
             late.set()
             call.cancel()
 
+        def following() -> bytes | None:
+            # gRPC times whole streams, which last as long as their reader likes.
+            timer = threading.Timer(self._batch_seconds, give_up)
+            timer.daemon = True
+            timer.start()
+            try:
+                batch = next(call, None)
+            except grpc.RpcError as caught:
+                raise (_silent() if late.is_set() else _told(caught)) from None
+            finally:
+                timer.cancel()
+            return None if batch is None else batch.ipc
+
         try:
             _only_while_here(call, when_gone)
-            while True:
-                # gRPC times whole streams, which last as long as their reader likes.
-                timer = threading.Timer(self._batch_seconds, give_up)
-                timer.daemon = True
-                timer.start()
-                try:
-                    batch = next(call, None)
-                except grpc.RpcError as caught:
-                    raise (_silent() if late.is_set() else _told(caught)) from None
-                finally:
-                    timer.cancel()
-                if batch is None:
-                    return
-                yield batch.ipc
+            # Nothing here holds a batch while it is worked on, nor its message: they are the most that a reader costs.
+            yield from iter(following, None)
         finally:
             call.cancel()
 

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from keyprint import attempts
+from keyprint import arrow, attempts
+from keyprint.channel import MESSAGE_BYTES
 from keyprint.errors import Cancelled, FailedPrecondition, InvalidArgument, NotFound
 from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from keyprint.v1 import attempts_pb2, inference_pb2
@@ -196,12 +197,42 @@ def test_no_more_is_read_than_is_wanted(engine: Engine, first_n: int) -> None:
     assert read == min(-(-first_n // 2), 3)
 
 
-def test_large_batches_are_cut(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "MOST_ROWS", 4)
-    pieces = list(
-        dataset.predict(engine, [batch(keystrokes(80), keystrokes(200))], keystrokes=True, first_n=10, threshold=ENOUGH)
-    )
-    assert [piece.num_rows for piece in pieces] == [4, 4, 2]
+@pytest.mark.parametrize("keys", [False, True])
+@pytest.mark.parametrize("first_n", [0, 3, 10])
+def test_a_dataset_is_worked_on_few_attempts_at_a_time(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, keys: bool, first_n: int
+) -> None:
+    typed = [
+        keystrokes(80),
+        *[keystrokes(80, "")] * 3,
+        keystrokes(200),
+        keystrokes(500, "hi"),
+        keystrokes(80, "o" * 20),
+    ]
+    batches = [batch(*typed), batch(*typed, first=len(typed)).slice(1)]
+
+    def tables() -> list[pa.RecordBatch]:
+        return list(dataset.predict(engine, batches, keystrokes=keys, first_n=first_n, threshold=ENOUGH))
+
+    whole = tables()
+    monkeypatch.setattr(dataset, "MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(dataset, "MOST_KEYSTROKES", 7)
+    pieces = tables()
+    assert pa.Table.from_batches(pieces) == pa.Table.from_batches(whole)
+    if not first_n:
+        attempts_of_7, others = ([6, 0, 6, 2, 20], [0, 6, 2, 20]) if keys else ([2, 2, 1, 1, 1], [2, 2, 1, 1])
+        assert [piece.num_rows for piece in pieces] == attempts_of_7 + others
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_rows_of_the_longest_names_fit_into_messages(tmp_path: Path, keys: bool) -> None:
+    engine = Engine("ada@1", write_package(tmp_path / "long", labels=[letter * 256 for letter in "🔑🔒🔓"]))
+    sent = [arrow.to_ipc(batch(*[keystrokes(80)] * 5000))]
+    pieces = list(dataset.predict_sent(engine, sent, keystrokes=keys, first_n=0, threshold=ENOUGH))
+    assert max(map(len, pieces)) < MESSAGE_BYTES
+    rows = [arrow.from_ipc(piece) for piece in pieces]
+    assert sum(piece.num_rows for piece in rows) == (30_000 if keys else 5000)
+    assert rows[-1].column("predicted_user")[-1].as_py() == "🔑" * 256
 
 
 # Requests
