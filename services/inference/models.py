@@ -86,7 +86,7 @@ class Models:
         if not self._waiting.up():
             raise Unavailable(
                 "MODEL_LOADING",
-                f"{reference!r} is not in memory yet, and many callers wait for models already; try again in a moment.",
+                f"{reference!r} has to be looked up or loaded, and many callers wait already; try again in a moment.",
                 "model",
                 retry_seconds=1.0,
             )

@@ -15,6 +15,7 @@ import pytest
 
 from keyprint import package
 from keyprint.errors import Internal, InvalidArgument, NotFound, Unavailable, of_system
+from keyprint.load import Count
 from keyprint.v1 import training_pb2
 from services.inference import models as models_module
 from services.inference import packages, references
@@ -39,7 +40,8 @@ def models(house: House, tmp_path: Path, cache: Path) -> Models:
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training is asked every time."""
-    monkeypatch.setattr(references, "MEMORY_SECONDS", 0.0)
+    for name in ("MEMORY_SECONDS", "MISSING_SECONDS"):
+        monkeypatch.setattr(references, name, 0.0)
 
 
 def grow_old(models: Models, reference: str) -> None:
@@ -52,7 +54,8 @@ def test_a_model_is_pulled_once_and_asked_for_seldom(models: Models, house: Hous
     assert engine.reference == "ada@1"
     assert models.get("ada") is models.get("ada@1") is engine
     assert house.training.downloads == 1
-    assert house.training.asked == 2
+    # By its name, which told the version too.
+    assert house.training.asked == 1
 
 
 def test_callers_at_once_pull_it_once(models: Models, house: House) -> None:
@@ -89,6 +92,49 @@ def test_the_last_good_model_serves_on_while_training_is_away(models: Models, ho
     assert models.get("ada") is engine
     with pytest.raises(Unavailable):
         models.get("never-asked-for")
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_versions_in_memory_need_no_training_whatever_they_were_asked_for_as(
+    models: Models, house: House, tmp_path: Path
+) -> None:
+    house.training.point("ada", "live", 1)
+    first = models.get("ada@live")
+    house.training.put("ada", 2, write_package(tmp_path / "two", release_times=True))
+    house.training.point("ada", "live", 2)
+    second = models.get("ada@live")
+    house.server.stop(0).wait()
+    assert models.get("ada@1") is first
+    assert models.get("ada@2") is models.get("ada@live") is second
+    with pytest.raises(Unavailable):
+        models.get("ada@3")
+
+
+def test_a_name_of_no_model_is_asked_for_once_in_a_while(
+    models: Models, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        with pytest.raises(NotFound) as caught:
+            models.get("eve")
+    assert (caught.value.reason, caught.value.field) == ("MODEL_NOT_FOUND", "model")
+    assert house.training.asked == 1
+    # Nothing that is remembered holds on to a caller's request.
+    ((_, remembered),) = models._references._missing.values()
+    assert (remembered.__traceback__, remembered.__context__) == (None, None)
+    house.training.put("eve", 1, write_package(tmp_path / "eve", release_times=True))
+    monkeypatch.setattr(references, "MISSING_SECONDS", 0.0)
+    assert models.get("eve").reference == "eve@1"
+
+
+def test_names_of_no_model_are_remembered_up_to_a_bound(
+    models: Models, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(references, "MISSING_SECONDS", 1000.0)
+    monkeypatch.setattr(references, "MOST_REFERENCES", 1)
+    for name in ("eve", "dan", "dan", "eve"):
+        with pytest.raises(NotFound):
+            models.get(name)
+    assert house.training.asked == 3
 
 
 @pytest.mark.usefixtures("forgetful")
@@ -424,6 +470,24 @@ def test_callers_who_wait_for_models_leave_room_for_others(
         assert waiting.result().reference == "bob@1"
     assert (refused.value.reason, refused.value.field, refused.value.retry_seconds) == ("MODEL_LOADING", "model", 1.0)
     assert models.get("bob") is waiting.result()
+
+
+def test_callers_whose_names_are_looked_up_are_told_no_more_than_that(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = Count(1)
+    monkeypatch.setattr(models, "_waiting", waiting)
+    assert waiting.up()
+    with pytest.raises(Unavailable, match="'eve' has to be looked up or loaded") as refused:
+        models.get("eve")
+    assert refused.value.reason == "MODEL_LOADING"
+    waiting.down()
+    with pytest.raises(NotFound):
+        models.get("eve")
+    # Who is told so again takes no place.
+    assert waiting.up()
+    with pytest.raises(NotFound):
+        models.get("eve")
 
 
 def test_what_training_deleted_is_dropped_from_memory_and_disk(house: House, models: Models, cache: Path) -> None:
