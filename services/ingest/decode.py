@@ -15,6 +15,7 @@ from services.ingest.encoding import check_utf8, in_utf8
 from services.ingest.oddities import without_oddities
 
 LABEL_LENGTH = 256
+_JOINERS = dict.fromkeys((0x200C, 0x200D))
 
 KEY_BYTES = 64
 """Longest name of a key."""
@@ -193,9 +194,18 @@ def _attempt(found: msgspec.Raw) -> list[Keystroke] | None:
 
 
 def _label(found: Any) -> str:
-    if not isinstance(found, str) or not 0 < len(found) <= LABEL_LENGTH or not found.isprintable():
+    """The label that it is. Joiners (ZWNJ, ZWJ) are parts of words and of emoji, and no label alone.
+
+    Raises:
+        InvalidArgument: it is none.
+    """
+    if not isinstance(found, str) or not 0 < len(found) <= LABEL_LENGTH or not _can_be_seen(found.translate(_JOINERS)):
         raise _no_document(f"user_label as 1 to {LABEL_LENGTH} printable characters")
     return found
+
+
+def _can_be_seen(text: str) -> bool:
+    return text != "" and text.isprintable()
 
 
 def _no_document(expected: str) -> InvalidArgument:

@@ -14,7 +14,7 @@ from playwright.sync_api import Dialog, Page, Route, expect
 from tests.conftest import Stack
 from tests.e2e.browser import BROWSER, PATIENCE_MS
 from tests.e2e.steps import api
-from tests.e2e.test_type import ANN, enrol
+from tests.e2e.test_type import ANN, BEN, WANTED, enrol
 
 pytestmark = BROWSER
 
@@ -124,3 +124,79 @@ def test_what_was_learned_and_deleted_elsewhere_can_be_begun_anew(page: Page, ke
     page.get_by_role("button", name="Forget everybody").click()
     page.get_by_role("button", name="Forget", exact=True).click()
     expect(page.get_by_label("Your name")).to_be_visible()
+
+
+def fail_learning(page: Page, name: str) -> None:
+    """Types eight times, and has the upload of it broken off."""
+    page.route("**/v1/datasets:upload", lambda route: route.abort())
+    page.get_by_label("Your name").fill(name)
+    page.get_by_role("button", name="Begin").click()
+    for attempt in range(1, WANTED + 1):
+        expect(page.locator("#typing-title")).to_have_text(f"{name}: attempt {attempt} of {WANTED}")
+        BEN.type(page)
+    expect(page.locator("#failed-text")).to_contain_text("does not answer", timeout=PATIENCE_MS)
+    page.unroute("**/v1/datasets:upload")
+
+
+def test_what_was_typed_outlives_a_failed_learning_and_may_get_another_name(page: Page) -> None:
+    page.goto("/type")
+    fail_learning(page, "Bea")
+    # Nobody else can take the place of eight attempts that are not learned yet.
+    expect(page.get_by_role("button", name="Enrol somebody else")).to_be_hidden()
+    page.get_by_role("button", name="Choose another name").click()
+    expect(page.get_by_label("Your name")).to_have_value("Bea")
+    page.get_by_label("Your name").fill("Zo\u200bé")
+    page.get_by_role("button", name="Begin").click()
+    expect(page.locator("#name-error")).to_contain_text("cannot be seen")
+    page.get_by_label("Your name").fill("می\u200cنی 👨\u200d👩\u200d👧")
+    page.get_by_role("button", name="Begin").click()
+    expect(page.locator("#known li")).to_have_text(["می\u200cنی 👨\u200d👩\u200d👧"], timeout=PATIENCE_MS)
+    expect(page.locator("#typing-title")).to_have_text("Who is typing?")
+    expect(page.locator("#failed")).to_be_hidden()
+
+
+def test_a_failed_learning_that_is_left_out_leaves_nothing_to_try_again(page: Page) -> None:
+    page.goto("/type")
+    fail_learning(page, "Bea")
+    page.get_by_role("button", name="Leave out").click()
+    expect(page.locator("#failed")).to_be_hidden()
+    page.get_by_label("Your name").fill("Zed")
+    page.get_by_role("button", name="Begin").click()
+    expect(page.locator("#typing-title")).to_have_text("Zed: attempt 1 of 8")
+    expect(page.locator("#failed")).to_be_hidden()
+
+
+def test_nobody_is_known_whom_the_dataset_does_not_enrol(page: Page) -> None:
+    page.route("**/v1/datasets/*/users?*", lambda route: route.fulfill(json={"users": [], "next_page_token": ""}))
+    page.goto("/type")
+    page.get_by_label("Your name").fill("Bea")
+    page.get_by_role("button", name="Begin").click()
+    for attempt in range(1, WANTED + 1):
+        expect(page.locator("#typing-title")).to_have_text(f"Bea: attempt {attempt} of {WANTED}")
+        BEN.type(page)
+    expect(page.locator("#failed-text")).to_contain_text("Too few of Bea", timeout=PATIENCE_MS)
+    expect(page.locator("#known li")).to_have_count(0)
+
+
+def test_the_type_page_goes_on_where_a_browser_keeps_nothing(page: Page) -> None:
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } })"
+    )
+    page.goto("/type")
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_role("button", name="Begin").click()
+    expect(page.locator("#unsaved")).to_be_visible()
+    ANN.type(page)
+    expect(page.locator("#typing-title")).to_have_text("Ann: attempt 2 of 8")
+
+
+def test_who_enrols_after_the_datasets_were_deleted_is_learned_alone(page: Page) -> None:
+    page.goto("/type")
+    enrol(page, "Ann", ANN)
+    kept = page.evaluate("JSON.parse(localStorage.getItem('keyprint.type'))")
+    for dataset in kept["made"]:
+        assert page.request.delete(f"/v1/datasets/{dataset}").status == 204
+    page.get_by_role("button", name="Enrol somebody else").click()
+    enrol(page, "Ben", BEN)
+    expect(page.locator("#lost")).to_contain_text("please enrol Ann again")
+    expect(page.locator("#known li")).to_have_text(["Ben"])

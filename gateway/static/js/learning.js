@@ -1,7 +1,7 @@
 // Learns one more person: their attempts over what was there before, then a model that knows all of them.
 // Every step asked for twice is the same step, so that it can be gone through again after a reload.
 
-import { api, Problem } from "./api.js";
+import { api, listed, Problem } from "./api.js";
 import { toSource } from "./recorder.js";
 import { watch } from "./watch.js";
 
@@ -36,6 +36,13 @@ export async function enrol(base, phrase, { name, attempts }, onChange) {
   const document = JSON.stringify({ user_label: name, user_data: attempts.map(toSource) });
   body.append("files", new Blob([document], { type: "application/json" }), `${name} at the Type page.json`);
   return usable((await api("POST", "/v1/datasets:upload", body)).id, onChange);
+}
+
+// Returns if the dataset has enough of the person's attempts to learn from.
+export async function checkEnrolled(dataset, name) {
+  const people = await listed(`/v1/datasets/${dataset.id}/users`, "users");
+  if (people.some((one) => one.user === name && one.enrolled)) return;
+  throw new Problem({ reason: "PERSON_NOT_ENROLLED", detail: `Too few of ${name}’s attempts could be used to learn from; leave them out and enrol anew.` });
 }
 
 // The job that trained a model on the dataset.

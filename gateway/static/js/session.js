@@ -23,8 +23,14 @@ export function load() {
   }
 }
 
+// Whether it could be kept: a browser may allow no storage, or have no room.
 export function save(session) {
-  localStorage.setItem(KEY, JSON.stringify(session));
+  try {
+    localStorage.setItem(KEY, JSON.stringify(session));
+  } catch {
+    return false;
+  }
+  return true;
 }
 
 // Calls `changed` when another tab has gone on.
@@ -33,6 +39,10 @@ export function onElsewhere(changed) {
 }
 
 export function forget() {
-  localStorage.removeItem(KEY);
+  try {
+    localStorage.removeItem(KEY);
+  } catch {
+    // What could not be kept is not there.
+  }
   return fresh();
 }

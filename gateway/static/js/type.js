@@ -4,7 +4,7 @@ import { api, Problem } from "./api.js";
 import { confirmed } from "./confirm.js";
 import { announce, byId, element, fill } from "./dom.js";
 import { clearProblems, requestId, showProblem } from "./forms.js";
-import { crowd, enrol, train, unlearn } from "./learning.js";
+import { checkEnrolled, crowd, enrol, train, unlearn } from "./learning.js";
 import { now, Recorder, toSource } from "./recorder.js";
 import { drawRhythm, duration } from "./rhythm.js";
 import { Running } from "./running.js";
@@ -14,6 +14,8 @@ import { showVerdict } from "./verdict.js";
 const WANTED = 8;
 const LONGEST_NAME = 40;
 const MADE_UP = /^typist\d+$/i;
+// What ingest refuses in a label; the joiners U+200C and U+200D are parts of words and of emoji.
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}|(?! )\p{Zs}/u;
 const SHOWN = 8;
 
 const form = byId("form");
@@ -27,7 +29,13 @@ let session = load();
 let strips = [];
 
 const enrolling = () => session.enrolling !== null && session.enrolling.attempts.length < WANTED;
+const learnable = () => session.enrolling !== null && session.enrolling.attempts.length >= WANTED;
 const knows = () => session.people.length > 0;
+
+// Keeps the session in this browser, or says that it cannot.
+function keep() {
+  byId("unsaved").hidden = save(session);
+}
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -39,10 +47,18 @@ form.addEventListener("submit", (event) => {
     showProblem(form, problem);
     return;
   }
+  byId("failed").hidden = true;
+  form.reset();
+  if (learnable()) {
+    session.enrolling.name = name;
+    keep();
+    show();
+    learn();
+    return;
+  }
   session.enrolling = { name, attempts: [] };
   session.model ||= `type-${requestId().slice(0, 8)}`;
-  save(session);
-  form.reset();
+  keep();
   // It takes a second, and there is time until the eighth attempt.
   crowd(phrase).catch(() => {});
   show();
@@ -54,6 +70,7 @@ function check(name) {
   if (name.length > LONGEST_NAME) throw wrong(`A name has at most ${LONGEST_NAME} characters.`);
   if (session.people.includes(name)) throw wrong(`${name} is known already; who are you?`);
   if (MADE_UP.test(name)) throw wrong("That is what the made-up typists are called.");
+  if (UNPRINTABLE.test(name) || /^[\u200c\u200d]+$/.test(name)) throw wrong("A character in this name cannot be seen; please leave it out.");
 }
 
 // Puts every part of the page where the session stands.
@@ -64,7 +81,7 @@ function show() {
   byId("typing").hidden = !typing;
   byId("people").hidden = !knows();
   byId("answer").hidden = !knows() || session.enrolling !== null;
-  byId("again").hidden = wanted;
+  byId("again").hidden = session.enrolling !== null;
   byId("stop").parentElement.hidden = !wanted;
   const step = wanted ? "type" : session.enrolling ? "learn" : knows() ? "know" : "who";
   for (const one of byId("steps").children) {
@@ -147,7 +164,7 @@ async function done(keystrokes) {
     return;
   }
   session.enrolling.attempts.push(keystrokes);
-  save(session);
+  keep();
   const left = WANTED - session.enrolling.attempts.length;
   announce(left > 0 ? `${left} to go.` : "That was the last one.");
   show();
@@ -155,30 +172,46 @@ async function done(keystrokes) {
 }
 
 async function learn() {
-  const box = byId("failed");
-  box.hidden = true;
+  if (!learnable()) return;
+  byId("failed").hidden = true;
   const { enrolling: person, model } = session;
   const title = `Learning how ${person.name} types`;
   try {
     learning.show(title, "Making up typists to tell you apart from.");
-    const base = session.dataset || (await crowd(phrase)).id;
-    const dataset = await enrol(base, phrase, person, () => learning.show(title, "Reading what you typed."));
+    const dataset = await enrolled(person, () => learning.show(title, "Reading what you typed."));
     if (!session.made.includes(dataset.id)) session.made.push(dataset.id);
-    save(session);
+    keep();
+    await checkEnrolled(dataset, person.name);
     const job = await train(dataset.id, model, (now) => learning.job(now, title));
     session = { ...session, dataset: dataset.id, version: job.version, enrolling: null, people: [...new Set([...session.people, person.name])] };
-    save(session);
+    keep();
     strips = [];
     byId("headline").hidden = true;
     fill(byId("verdict"), element("p", { className: "hint" }, "Type the phrase, and what spoke for the answer is here."));
     announce(`Done: ${person.name} is known now. Type the phrase once more.`);
     show();
   } catch (problem) {
-    box.hidden = false;
+    byId("failed").hidden = false;
     byId("failed-text").textContent = problem.message;
   } finally {
     learning.hide();
   }
+}
+
+// The dataset of everybody known and this person; of this person alone if what it is to stand on was deleted elsewhere.
+async function enrolled(person, onChange) {
+  if (session.dataset) {
+    try {
+      return await enrol(session.dataset, phrase, person, onChange);
+    } catch (problem) {
+      if (problem.reason !== "DATASET_NOT_FOUND" || problem.field !== "base_dataset") throw problem;
+      byId("lost").textContent = `What was typed here before has been deleted, so ${person.name} is learned anew and alone: please enrol ${session.people.join(" and ")} again.`;
+      byId("lost").hidden = false;
+      session = { ...session, dataset: "", people: [] };
+      keep();
+    }
+  }
+  return enrol((await crowd(phrase)).id, phrase, person, onChange);
 }
 
 async function tell(keystrokes) {
@@ -203,14 +236,23 @@ byId("another").addEventListener("click", () => {
   form.elements.name.focus();
 });
 
-byId("stop").addEventListener("click", () => {
-  session.enrolling = null;
-  save(session);
-  recorder.clear();
-  show();
-});
+for (const button of document.querySelectorAll("[data-stop]")) {
+  button.addEventListener("click", () => {
+    session.enrolling = null;
+    keep();
+    recorder.clear();
+    byId("failed").hidden = true;
+    show();
+  });
+}
 
 byId("retry").addEventListener("click", learn);
+
+byId("rename").addEventListener("click", () => {
+  byId("who").hidden = false;
+  form.elements.name.value = session.enrolling.name;
+  form.elements.name.select();
+});
 
 for (const button of document.querySelectorAll("[data-forget]")) {
   button.addEventListener("click", async () => {
@@ -221,7 +263,7 @@ for (const button of document.querySelectorAll("[data-forget]")) {
       session = forget();
       strips = [];
       recorder.clear();
-      byId("failed").hidden = true;
+      for (const part of ["failed", "lost"]) byId(part).hidden = true;
       show();
       announce("Everything is forgotten.");
     } catch (problem) {
@@ -234,4 +276,4 @@ onElsewhere(() => location.reload());
 window.addEventListener("resize", () => byId("typing").hidden || drawStrips());
 
 show();
-if (session.enrolling && !enrolling()) learn();
+learn();

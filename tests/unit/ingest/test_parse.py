@@ -103,6 +103,8 @@ def test_what_is_not_json_is_told(content: bytes) -> None:
         {"user_data": []},
         {"user_label": "", "user_data": []},
         {"user_label": "a\nb", "user_data": []},
+        {"user_label": "a\u200bb", "user_data": []},
+        {"user_label": "\u200d", "user_data": []},
         {"user_label": 7, "user_data": []},
         {"user_label": "ada", "user_data": {}},
         {"user_label": "ada", "attempts": []},
@@ -114,6 +116,11 @@ def test_json_of_another_shape_is_told(found: Any) -> None:
     with pytest.raises(InvalidArgument) as caught:
         parse_document(json.dumps(found).encode())
     assert caught.value.reason == "NOT_A_DOCUMENT"
+
+
+@pytest.mark.parametrize("label", ["\u0645\u06cc\u200c\u0646\u0627", "\U0001f468\u200d\U0001f467"])
+def test_a_label_may_hold_joiners_of_letters_and_of_emoji(label: str) -> None:
+    assert parse_document(document(typed("hi"), user_label=label)).user == label
 
 
 @given(st.lists(JSON, max_size=3))
