@@ -30,7 +30,7 @@ Every error is a problem document (RFC 9457) whose `reason` is stable and whose 
 A model is called `name` (its newest version), `name@version` or `name@alias`.
 
 What is posted may be sent again: the same source or the same files are the same dataset, and a second training job with
-the `Idempotency-Key` of the first is the first.
+the `Idempotency-Key` of the first is the first; one that asks for something else gets 409.
 
 Every answer has an `X-Request-Id`, the one that was sent or one that was made, which stands in the log of every
 service that the request reached. `X-Request-Timeout` says for how many seconds the client waits: nothing works on for

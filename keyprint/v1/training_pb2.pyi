@@ -280,7 +280,9 @@ class CreateTrainingJobRequest(_message.Message):
     new_version: _builtins.bool
     """Train the next version of a name that exists; without it a taken name is ALREADY_EXISTS."""
     request_id: _builtins.str
-    """Any text of up to 128 characters: a second request with the same one returns the first one's job."""
+    """Any text of up to 128 characters: a second request with the same one returns the first one's job; one that asks
+    for something else is ALREADY_EXISTS.
+    """
     impostors: _builtins.float
     """Share of the users to evaluate with as impostors, below 1; 0 for none. A second fit without them is judged by
     claims that they make; the model that is published knows everybody.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from keyprint.errors import AlreadyExists
 from services.training import dataset
 from services.training.dataset import About
 from services.training.jobs import Asked, Jobs
@@ -39,7 +40,8 @@ class Intake:
         Raises:
             NotFound: there is no such dataset.
             FailedPrecondition: it cannot be trained on in this way.
-            AlreadyExists: the name is taken, and no new version was asked for.
+            AlreadyExists: the name is taken, and no new version was asked for; or the request id was given for another
+                job.
             Unavailable: nobody answers for the dataset.
         """
         job = self._jobs.of_request(request_id)
@@ -50,6 +52,12 @@ class Intake:
             if asked.impostors:
                 check_impostors(about.users, asked.impostors)
             job = self._jobs.open(asked, request_id, new_version)
+        if any(getattr(job, name) != value for name, value in vars(asked).items()):
+            raise AlreadyExists(
+                "REQUEST_ID_TAKEN",
+                f"This request_id was given for another job, {job.id}; give each job that you want an id of its own.",
+                "request_id",
+            )
         if job.state == PENDING:
             # Whoever asked first may have died, or failed, before it came into the queue.
             self._queued(job)

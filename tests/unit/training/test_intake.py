@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from keyprint.errors import FailedPrecondition, Unavailable
+from keyprint.errors import AlreadyExists, FailedPrecondition, Unavailable
 from services.training.dataset import About
 from services.training.intake import Intake
 from services.training.jobs import Asked, Jobs
@@ -121,3 +122,16 @@ def test_what_cannot_be_trained_leaves_no_job(
         intake.create(asked, "", False)
     assert caught.value.reason == reason
     assert jobs.page(None, 10) == []
+
+
+@pytest.mark.parametrize("change", [{"model": "bob"}, {"params": {"trees": 20}}, {"holdout": 0.3}, {"dataset": "ds_2"}])
+def test_a_request_id_that_comes_with_another_wish_is_refused_and_nothing_is_queued(
+    jobs: Jobs, datasets: Datasets, queue: Queue, change: dict[str, Any]
+) -> None:
+    intake = Intake(jobs, datasets, queue)
+    first = intake.create(ASKED, "mine", False)
+    with pytest.raises(AlreadyExists) as refused:
+        intake.create(replace(ASKED, **change), "mine", False)
+    assert (refused.value.reason, refused.value.field) == ("REQUEST_ID_TAKEN", "request_id")
+    assert intake.create(ASKED, "mine", False).id == first.id
+    assert set(queue.put_jobs) == {first.id}
