@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from keyprint.attempts import DEFAULT_PHRASE
 from keyprint.errors import InvalidArgument
 
 MOST_ROWS, USUAL_ROWS = 1000, 100
 SHORTEST_PHRASE, LONGEST_PHRASE = 2, 256
-_LONGEST_TOKEN = 10
-_LARGEST_TOKEN = 2**31 - 1
+_LONGEST_NUMBER = 10
+_LARGEST_NUMBER = 2**31 - 1
 """What numbers a row in a database."""
 
 
@@ -39,20 +41,32 @@ def page_size(size: int) -> int:
     return size or USUAL_ROWS
 
 
-def page_token(token: str) -> int | None:
+def page_token(token: str, of: str) -> int | None:
     """Where a page begins; None for the first.
 
+    Args:
+        token: what `next_page` gave.
+        of: the list, as `next_page` was told it.
+
     Raises:
-        InvalidArgument: it is none that a page before could have given.
+        InvalidArgument: it is none that a page of this list could have given.
     """
     if not token:
         return None
-    whole = token.isascii() and token.isdecimal() and len(token) <= _LONGEST_TOKEN
-    if not whole or int(token) > _LARGEST_TOKEN:
+    number = token.partition(".")[0]
+    whole = number.isascii() and number.isdecimal() and len(number) <= _LONGEST_NUMBER
+    if not whole or int(number) > _LARGEST_NUMBER or token != next_page(int(number), of):
         raise InvalidArgument(
-            "PAGE_TOKEN_INVALID", "page_token must be the next_page_token of the page before.", "page_token"
+            "PAGE_TOKEN_INVALID",
+            "page_token must be the next_page_token of the page before, of the same list.",
+            "page_token",
         )
-    return int(token)
+    return int(number)
+
+
+def next_page(number: int, of: str) -> str:
+    """The token of a page that begins at a row, of this list and no other."""
+    return f"{number}.{crc32(of.encode()):08x}"
 
 
 def keepable(text: str, field: str) -> str:

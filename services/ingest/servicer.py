@@ -54,22 +54,23 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def ListDatasets(  # noqa: N802
         self, request: ingest_pb2.ListDatasetsRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.ListDatasetsResponse:
-        size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
+        size, before = checks.page_size(request.page_size), checks.page_token(request.page_token, "datasets")
         rows = self._catalogue.page(before, size + 1)
         datasets = fitting([dataset_message(row) for row in rows[:size]])
         answer = ingest_pb2.ListDatasetsResponse(datasets=datasets)
         if len(rows) > len(datasets):
-            answer.next_page_token = str(rows[len(datasets) - 1].number)
+            answer.next_page_token = checks.next_page(rows[len(datasets) - 1].number, "datasets")
         return answer
 
     def ListUsers(  # noqa: N802
         self, request: ingest_pb2.ListUsersRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.ListUsersResponse:
-        size, first = checks.page_size(request.page_size), checks.page_token(request.page_token) or 0
+        of = f"users of {request.dataset}"
+        size, first = checks.page_size(request.page_size), checks.page_token(request.page_token, of) or 0
         rows = self._catalogue.users(request.dataset, first, size + 1)
         answer = ingest_pb2.ListUsersResponse(users=map(user_message, rows[:size]))
         if len(rows) > size:
-            answer.next_page_token = str(rows[size].number)
+            answer.next_page_token = checks.next_page(rows[size].number, of)
         return answer
 
     def DeleteDataset(  # noqa: N802
@@ -91,13 +92,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     def ListRecords(  # noqa: N802
         self, request: ingest_pb2.ListRecordsRequest, context: grpc.ServicerContext
     ) -> ingest_pb2.ListRecordsResponse:
-        size, first = checks.page_size(request.page_size), checks.page_token(request.page_token) or 0
+        of = f"records of {request.dataset}"
+        size, first = checks.page_size(request.page_size), checks.page_token(request.page_token, of) or 0
         dataset = self._datasets.readable(request.dataset)
         with self._datasets.unless_deleted(dataset):
             records = [record_message(one) for one in read_records(self._store, dataset, first, size)]
         answer = ingest_pb2.ListRecordsResponse(records=records)
         if first + size < dataset.keystrokes:
-            answer.next_page_token = str(first + size)
+            answer.next_page_token = checks.next_page(first + size, of)
         return answer
 
     def ReadAttempts(  # noqa: N802

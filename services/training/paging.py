@@ -26,16 +26,17 @@ class Numbered(Protocol):
 Row = TypeVar("Row", bound=Numbered)
 
 
-def page(request: Asking, read: Callable[[int | None, int], Sequence[Row]]) -> tuple[Sequence[Row], str]:
+def page(of: str, request: Asking, read: Callable[[int | None, int], Sequence[Row]]) -> tuple[Sequence[Row], str]:
     """The rows of the page that is asked for, and the token of the next one, empty if there is none.
 
     Args:
+        of: the list.
         request: which page.
         read: gives up to so many rows, newest first, of those numbered below the first argument, or of all if None.
 
     Raises:
         InvalidArgument: the page's size or token is none.
     """
-    size, before = checks.page_size(request.page_size), checks.page_token(request.page_token)
+    size, before = checks.page_size(request.page_size), checks.page_token(request.page_token, of)
     rows = read(before, size + 1)
-    return rows[:size], str(rows[size - 1].number) if len(rows) > size else ""
+    return rows[:size], checks.next_page(rows[size - 1].number, of) if len(rows) > size else ""

@@ -85,7 +85,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     def ListTrainingJobs(  # noqa: N802
         self, request: training_pb2.ListTrainingJobsRequest, context: grpc.ServicerContext
     ) -> training_pb2.ListTrainingJobsResponse:
-        rows, token = page(request, self._jobs.page)
+        rows, token = page("jobs", request, self._jobs.page)
         jobs = [messages.job_message(row, curve=False) for row in rows]
         return training_pb2.ListTrainingJobsResponse(jobs=jobs, next_page_token=token)
 
@@ -114,7 +114,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     def ListModels(  # noqa: N802
         self, request: training_pb2.ListModelsRequest, context: grpc.ServicerContext
     ) -> training_pb2.ListModelsResponse:
-        rows, token = page(request, self._models.page)
+        rows, token = page("models", request, self._models.page)
         aliases = self._models.aliases()
         found = [messages.model_message(row, aliases.get(row.reference, ())) for row in rows]
         return training_pb2.ListModelsResponse(models=found, next_page_token=token)
@@ -134,7 +134,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         self, request: training_pb2.ListAliasMovesRequest, context: grpc.ServicerContext
     ) -> training_pb2.ListAliasMovesResponse:
         name = check_model_name(request.model, "model")
-        rows, token = page(request, partial(self._models.alias_moves, name))
+        rows, token = page(f"moves of {name}", request, partial(self._models.alias_moves, name))
         return training_pb2.ListAliasMovesResponse(moves=map(messages.alias_move_message, rows), next_page_token=token)
 
     def CompareModels(  # noqa: N802

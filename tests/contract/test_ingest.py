@@ -247,7 +247,8 @@ def test_the_keystrokes_of_copies_are_marked(ingest: Stub) -> None:
     records = ingest.ListRecords(ingest_pb2.ListRecordsRequest(dataset=dataset.id)).records
     # Within one user the first of equal attempts stays, across users none does.
     assert {one.attempt for one in records if one.duplicate} == {1, 3, 5}
-    later = ingest.ListRecords(ingest_pb2.ListRecordsRequest(dataset=dataset.id, page_size=4, page_token="10")).records
+    token = ingest.ListRecords(ingest_pb2.ListRecordsRequest(dataset=dataset.id, page_size=10)).next_page_token
+    later = ingest.ListRecords(ingest_pb2.ListRecordsRequest(dataset=dataset.id, page_size=4, page_token=token)).records
     assert [one.duplicate for one in later] == [True, True, False, False]
 
 
