@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent import futures
 from typing import Any, TypeAlias, cast
 
@@ -39,24 +39,27 @@ class Admission(grpc.ServerInterceptor):
     Be the outermost interceptor: it sees the handler that is called in the end.
     """
 
-    def __init__(self, calls: Load, streams: Load, probes: Iterable[str]) -> None:
+    def __init__(self, calls: Load, streams: Load, probes: Iterable[str], apart: Mapping[str, Load]) -> None:
         """Watches over the threads of a server.
 
         Args:
             calls: the server's own threads, for calls of one request and one answer.
             streams: for all others.
             probes: methods, as "/package.Service/Method", that are answered at any time, as those of health are.
+            apart: those that have threads of their own.
         """
         self._calls = calls
         self._streams = streams
+        self._apart = apart
         check = Load(PROBE_THREADS, WAITING_PROBES, "probe")
         watch = Load(HEALTH_WATCHERS, 0, "health")
         self._beside = {
             **dict.fromkeys((f"/{health.SERVICE_NAME}/Check", *probes), check),
             f"/{health.SERVICE_NAME}/Watch": watch,
         }
+        many = _refusal(_full("TOO_MANY_CALLS", "Too many calls at once; try again in a moment."))
         self._full = {
-            calls: _refusal(_full("TOO_MANY_CALLS", "Too many calls at once; try again in a moment.")),
+            **dict.fromkeys((calls, *apart.values()), many),
             streams: _refusal(_full("TOO_MANY_STREAMS", "Too many streams at once; try again in a moment.")),
             check: _refusal(_full("TOO_MANY_PROBES", "Too many probes at once; try again in a moment.")),
             watch: _refusal(_full("TOO_MANY_PROBES", "Too many watch health at once; try again in a moment.")),
@@ -69,7 +72,7 @@ class Admission(grpc.ServerInterceptor):
     def close(self) -> None:
         """Lets nobody in from now on but probes."""
         self._closed = True
-        for load in (self._calls, self._streams):
+        for load in (self._calls, self._streams, *self._apart.values()):
             load.held.close()
 
     def intercept_service(
@@ -95,7 +98,7 @@ class Admission(grpc.ServerInterceptor):
 
     def _load_of(self, method: str, handler: Handler) -> Load:
         """Whose threads answer a method, as its handler is told."""
-        load = self._beside.get(method)
+        load = self._beside.get(method) or self._apart.get(method)
         if load is None:
             # The stubs type what a handler knows of itself as abstract methods; it is plain attributes.
             kind = cast(Any, handler)

@@ -21,7 +21,8 @@ OPTIONS = [
 ]
 
 NOT_AHEAD = [("grpc.http2.bdp_probe", 0)]
-"""For long streams that are read slowly: gRPC would take in megabytes of each of them before they are asked for."""
+"""For long streams that are read slowly, and large requests that wait: gRPC would take in megabytes of each of them
+before they are asked for."""
 
 
 def channel(address: str, more: Sequence[tuple[str, int]] = ()) -> grpc.Channel:

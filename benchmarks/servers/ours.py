@@ -13,14 +13,14 @@ from keyprint.v1 import inference_pb2, inference_pb2_grpc, ingest_pb2_grpc
 from services.inference.engine import Engine
 from services.inference.ingest import Ingest
 from services.inference.onemodel import OneModel
-from services.inference.servicer import CALL_THREADS, InferenceServicer
+from services.inference.servicer import CALL_THREADS, LARGE, InferenceServicer
 
 
 def main() -> None:
     """Serves until SIGTERM; there is no ingest."""
     port, name, directory = sys.argv[1:]
     let_finish()
-    server = Server(f"127.0.0.1:{port}", inference_pb2.DESCRIPTOR, threads=CALL_THREADS)
+    server = Server(f"127.0.0.1:{port}", inference_pb2.DESCRIPTOR, threads=CALL_THREADS, large=LARGE)
     servicer = InferenceServicer(
         OneModel(Engine(f"{name}@1", Path(directory))),
         Ingest(ingest_pb2_grpc.IngestServiceStub(channel("127.0.0.1:1"))),

@@ -292,7 +292,9 @@ class BatchIdentifyRequest(_message.Message):
     """As in IdentifyRequest."""
     @_builtins.property
     def length(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Keystrokes of each attempt; at most 16,384 attempts."""
+        """Keystrokes of each attempt; at most 16,384 attempts, or fewer where users' names are so long that the answer would not
+        fit into a message.
+        """
 
     @_builtins.property
     def character(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

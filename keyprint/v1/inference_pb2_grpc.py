@@ -28,6 +28,9 @@ if _version_not_supported:
 
 class InferenceServiceStub:
     """Says who typed. Model references are as in TrainingService; a model is pulled from there on first use.
+
+    A message has at most 16 MiB; gRPC refuses a larger one with RESOURCE_EXHAUSTED and the limit. That is some 800,000
+    keystrokes with releases in one BatchIdentify.
     """
 
     def __init__(self, channel):
@@ -60,6 +63,9 @@ class InferenceServiceStub:
 
 class InferenceServiceServicer:
     """Says who typed. Model references are as in TrainingService; a model is pulled from there on first use.
+
+    A message has at most 16 MiB; gRPC refuses a larger one with RESOURCE_EXHAUSTED and the limit. That is some 800,000
+    keystrokes with releases in one BatchIdentify.
     """
 
     def Identify(self, request, context):
@@ -70,7 +76,8 @@ class InferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchIdentify(self, request, context):
-        """The same for many attempts, columns in, columns out.
+        """The same for many attempts, columns in, columns out. A service works on few batches at once; the others wait, and more
+        are told RESOURCE_EXHAUSTED and when to try again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,6 +130,9 @@ def add_InferenceServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class InferenceService:
     """Says who typed. Model references are as in TrainingService; a model is pulled from there on first use.
+
+    A message has at most 16 MiB; gRPC refuses a larger one with RESOURCE_EXHAUSTED and the limit. That is some 800,000
+    keystrokes with releases in one BatchIdentify.
     """
 
     @staticmethod

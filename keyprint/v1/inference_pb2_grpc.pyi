@@ -28,7 +28,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InferenceServiceStub:
-    """Says who typed. Model references are as in TrainingService; a model is pulled from there on first use."""
+    """Says who typed. Model references are as in TrainingService; a model is pulled from there on first use.
+
+    A message has at most 16 MiB; gRPC refuses a larger one with RESOURCE_EXHAUSTED and the limit. That is some 800,000
+    keystrokes with releases in one BatchIdentify.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,7 +41,9 @@ class InferenceServiceStub:
     Identify: _grpc.UnaryUnaryMultiCallable[_inference_pb2.IdentifyRequest, _inference_pb2.IdentifyResponse]
     """Who typed this one attempt (1:N). An attempt that is not valid is an answer, not an error."""
     BatchIdentify: _grpc.UnaryUnaryMultiCallable[_inference_pb2.BatchIdentifyRequest, _inference_pb2.BatchIdentifyResponse]
-    """The same for many attempts, columns in, columns out."""
+    """The same for many attempts, columns in, columns out. A service works on few batches at once; the others wait, and more
+    are told RESOURCE_EXHAUSTED and when to try again.
+    """
     Verify: _grpc.UnaryUnaryMultiCallable[_inference_pb2.VerifyRequest, _inference_pb2.VerifyResponse]
     """Is this the user they claim to be (1:1)."""
     PredictDataset: _grpc.UnaryStreamMultiCallable[_inference_pb2.PredictDatasetRequest, _attempts_pb2.RecordBatch]
@@ -45,20 +51,30 @@ class InferenceServiceStub:
 
 @_typing.type_check_only
 class InferenceServiceAsyncStub(InferenceServiceStub):
-    """Says who typed. Model references are as in TrainingService; a model is pulled from there on first use."""
+    """Says who typed. Model references are as in TrainingService; a model is pulled from there on first use.
+
+    A message has at most 16 MiB; gRPC refuses a larger one with RESOURCE_EXHAUSTED and the limit. That is some 800,000
+    keystrokes with releases in one BatchIdentify.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Identify: _aio.UnaryUnaryMultiCallable[_inference_pb2.IdentifyRequest, _inference_pb2.IdentifyResponse]  # type: ignore[assignment]
     """Who typed this one attempt (1:N). An attempt that is not valid is an answer, not an error."""
     BatchIdentify: _aio.UnaryUnaryMultiCallable[_inference_pb2.BatchIdentifyRequest, _inference_pb2.BatchIdentifyResponse]  # type: ignore[assignment]
-    """The same for many attempts, columns in, columns out."""
+    """The same for many attempts, columns in, columns out. A service works on few batches at once; the others wait, and more
+    are told RESOURCE_EXHAUSTED and when to try again.
+    """
     Verify: _aio.UnaryUnaryMultiCallable[_inference_pb2.VerifyRequest, _inference_pb2.VerifyResponse]  # type: ignore[assignment]
     """Is this the user they claim to be (1:1)."""
     PredictDataset: _aio.UnaryStreamMultiCallable[_inference_pb2.PredictDatasetRequest, _attempts_pb2.RecordBatch]  # type: ignore[assignment]
     """Every attempt of a dataset, in its order, as record batches with the columns of keyprint.predictions."""
 
 class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Says who typed. Model references are as in TrainingService; a model is pulled from there on first use."""
+    """Says who typed. Model references are as in TrainingService; a model is pulled from there on first use.
+
+    A message has at most 16 MiB; gRPC refuses a larger one with RESOURCE_EXHAUSTED and the limit. That is some 800,000
+    keystrokes with releases in one BatchIdentify.
+    """
 
     @_abc_1.abstractmethod
     def Identify(
@@ -74,7 +90,9 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inference_pb2.BatchIdentifyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inference_pb2.BatchIdentifyResponse, _abc.Awaitable[_inference_pb2.BatchIdentifyResponse]]:
-        """The same for many attempts, columns in, columns out."""
+        """The same for many attempts, columns in, columns out. A service works on few batches at once; the others wait, and more
+        are told RESOURCE_EXHAUSTED and when to try again.
+        """
 
     @_abc_1.abstractmethod
     def Verify(

@@ -20,7 +20,7 @@ from services.inference.ingest import Ingest
 from services.inference.models import Models
 from services.inference.oip import PROBES, OpenInferenceServicer
 from services.inference.preload import preload
-from services.inference.servicer import CALL_THREADS, InferenceServicer
+from services.inference.servicer import CALL_THREADS, LARGE, InferenceServicer
 
 log = logging.getLogger("services.inference")
 
@@ -43,6 +43,7 @@ def main() -> None:
         threads=CALL_THREADS,
         waiting=settings.waiting_calls,
         probes=PROBES,
+        large=LARGE,
     )
     with channel(settings.ingest_address, NOT_AHEAD) as ingest, channel(settings.training_address) as training:
         models = Models(

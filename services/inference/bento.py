@@ -13,7 +13,7 @@ from inference import open_inference_grpc_pb2, open_inference_grpc_pb2_grpc
 from keyprint import logs, package
 from keyprint.addresses import Address, setting_of
 from keyprint.bento import ALIAS
-from keyprint.channel import channel
+from keyprint.channel import NOT_AHEAD, channel
 from keyprint.errors import FailedPrecondition
 from keyprint.rpc import Server
 from keyprint.scheduling import let_finish
@@ -24,7 +24,7 @@ from services.inference.engine import Engine
 from services.inference.ingest import Ingest
 from services.inference.oip import PROBES, OpenInferenceServicer
 from services.inference.onemodel import OneModel
-from services.inference.servicer import CALL_THREADS, InferenceServicer
+from services.inference.servicer import CALL_THREADS, LARGE, InferenceServicer
 
 app = web.create_app()
 
@@ -39,7 +39,7 @@ class Keyprint:
         self._settings = read(InferenceSettings)
         logs.configure(self._settings.log_level)
         self._models = OneModel(_engine())
-        self._ingest = channel(self._settings.ingest_address)
+        self._ingest = channel(self._settings.ingest_address, NOT_AHEAD)
         self._servicer = InferenceServicer(
             self._models, Ingest(ingest_pb2_grpc.IngestServiceStub(self._ingest)), lambda: self._server.calls.at_work
         )
@@ -51,6 +51,7 @@ class Keyprint:
             threads=CALL_THREADS,
             waiting=self._settings.waiting_calls,
             probes=PROBES,
+            large=LARGE,
             shares_port=True,
         )
 

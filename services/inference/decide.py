@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keyprint.attempts import REASONS
+from keyprint.channel import MESSAGE_BYTES
 from keyprint.errors import InvalidArgument, NotFound
 from services.inference.engine import Answers, Engine
 
@@ -15,6 +16,10 @@ IDENTIFIED, UNKNOWN, INVALID = "IDENTIFIED", "UNKNOWN", "INVALID"
 DECISIONS = (IDENTIFIED, UNKNOWN, INVALID)
 
 LARGEST_FAR = 0.5
+
+_BESIDE_NAME = 32
+"""Bytes of an answer about one of many attempts beside the user's name, at most: 3 before that, 8 of the probability, 1
+of the decision, 17 of the reason, 1 of the flags."""
 
 _REASONS = np.array(REASONS)
 
@@ -91,6 +96,23 @@ def enough(engine: Engine, far: float) -> tuple[float, float]:
             "far",
         )
     return far, decision.at(far)
+
+
+def check_answer(engine: Engine, count: int) -> None:
+    """Nothing, if an answer about so many attempts fits into a message, whoever typed them.
+
+    Raises:
+        InvalidArgument: it may not.
+    """
+    longest = max(len(label.encode()) for label in engine.package.labels)
+    most = MESSAGE_BYTES // (longest + _BESIDE_NAME)
+    if count > most:
+        raise InvalidArgument(
+            "BATCH_INVALID",
+            f"Users of {engine.reference} have names of up to {longest:,} bytes, so that an answer about {count:,} "
+            f"attempts may not fit into a message; send at most {most:,} at once.",
+            "length",
+        )
 
 
 def column(engine: Engine, user: str) -> int:

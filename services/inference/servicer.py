@@ -21,6 +21,9 @@ CALL_THREADS = 32
 """Calls answered at once, and so attempts that go through a model together: a batch costs less for each of 32 than for
 each of 16."""
 
+LARGE = (f"/{inference_pb2.DESCRIPTOR.services_by_name['InferenceService'].full_name}/BatchIdentify",)
+"""Methods whose requests may take much memory, for a server to answer few of at once."""
+
 _DECISIONS = {name: inference_pb2.Decision.Value(f"DECISION_{name}") for name in decide.DECISIONS}
 _FLAGS = {mask: [inference_pb2.Flag.Value(f"FLAG_{name}") for name in names(mask)] for mask in range(4)}
 
@@ -79,6 +82,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """The same of a call that did not come over gRPC."""
         keystrokes = requests.batch(request)
         engine = self._models.get(request.model)
+        decide.check_answer(engine, len(keystrokes))
         far, threshold = decide.enough(engine, request.far)
         engine.check_releases(keystrokes)
         found = self._finder.find(engine, keystrokes, threshold, goes_on)

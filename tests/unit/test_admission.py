@@ -44,6 +44,13 @@ class Gated(ingest_pb2_grpc.IngestServiceServicer):
     ) -> Any:
         raise errors.Internal("PROBED", "This method is a probe.")
 
+    def SummarizeDataset(  # noqa: N802
+        self, request: ingest_pb2.SummarizeDatasetRequest, context: grpc.ServicerContext
+    ) -> ingest_pb2.DatasetSummary:
+        self.begun.put(request.user)
+        self.gate.wait()
+        return ingest_pb2.DatasetSummary()
+
     def WatchDataset(  # noqa: N802
         self, request: ingest_pb2.WatchDatasetRequest, context: grpc.ServicerContext
     ) -> Iterator[ingest_pb2.Dataset]:
@@ -74,6 +81,7 @@ class House:
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setattr(rpc, "LONG_STREAMS", STREAMS)
+    monkeypatch.setattr(rpc, "LARGE_THREADS", 1)
     monkeypatch.setattr(admission, "HEALTH_WATCHERS", WATCHERS)
     server = rpc.Server(
         "127.0.0.1:0",
@@ -81,6 +89,7 @@ def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         threads=THREADS,
         waiting=WAITING,
         probes=["/keyprint.v1.IngestService/DeleteDataset"],
+        large=["/keyprint.v1.IngestService/SummarizeDataset"],
     )
     servicer = cast(Any, Gated)()
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
@@ -126,6 +135,38 @@ def test_streams_keep_no_call_waiting_and_too_many_are_refused(house: House) -> 
     assert [list(one) for one in watching] == [[]] * STREAMS
     assert house.server.streams.held.wait(60)
     assert next(watch(request)).id == "ds_1"
+
+
+def test_large_calls_are_answered_few_at_once_and_keep_no_other_waiting(house: House) -> None:
+    summarize = cast(Any, house.ingest.SummarizeDataset).future
+    over: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    calls = [summarize(ingest_pb2.SummarizeDatasetRequest(user="many")) for _ in range(1 + WAITING + 2)]
+    for call in calls:
+        call.add_done_callback(over.put)
+    refused = [over.get() for _ in range(2)]
+    for call in refused:
+        error = errors.from_rpc_error(call.exception())
+        assert (error.reason, error.retry_seconds) == ("TOO_MANY_CALLS", 1.0)
+    assert house.servicer.begun.get() == "many"
+    _, taken = house.crowd(ROOM + 1)
+    # Both threads of the others are at work, and of the large ones no more than one.
+    assert [house.servicer.begun.get() for _ in range(THREADS)] == [""] * THREADS
+    assert house.servicer.begun.empty()
+    house.servicer.gate.set()
+    assert [call.result().id for call in taken] == [""] * ROOM
+    assert all(call.result() is not None for call in calls if call not in refused)
+
+
+def test_a_server_that_stops_answers_the_large_calls_that_it_took_in(house: House) -> None:
+    summarize = cast(Any, house.ingest.SummarizeDataset).future
+    calls = [summarize(ingest_pb2.SummarizeDatasetRequest(user="many")) for _ in range(1 + WAITING)]
+    while house.server.large.held.value < len(calls):
+        time.sleep(0.01)
+    stopped = threading.Thread(target=house.server.stop, args=(60,))
+    stopped.start()
+    house.servicer.gate.set()
+    stopped.join(60)
+    assert [call.code() for call in calls] == [grpc.StatusCode.OK] * len(calls)
 
 
 @pytest.mark.parametrize("seconds", [None, 0.2])

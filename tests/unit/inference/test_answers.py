@@ -17,7 +17,9 @@ from keyprint.predictions import ATTEMPTS, KEYSTROKES
 from keyprint.v1 import attempts_pb2, inference_pb2
 from services.inference import dataset, decide, requests
 from services.inference import engine as engine_module
-from services.inference.engine import Engine
+from services.inference.engine import Engine, always
+from services.inference.onemodel import OneModel
+from services.inference.servicer import InferenceServicer
 from tests.unit.inference.conftest import LABELS, PHRASE, TEMPO_MS, batch, joined, keystrokes, message, write_package
 
 ENOUGH = 0.7
@@ -236,6 +238,29 @@ def test_rows_of_the_longest_names_fit_into_messages(tmp_path: Path, keys: bool)
 
 
 # Requests
+
+
+def test_a_batch_whose_answer_may_not_fit_into_a_message_is_refused_before_the_work(
+    engine: Engine, tmp_path: Path
+) -> None:
+    long = Engine("ada@1", write_package(tmp_path / "long", labels=[letter * 256 for letter in "🔑🔒🔓"]))
+    decide.check_answer(engine, requests.MOST_ATTEMPTS)
+    with pytest.raises(InvalidArgument, match=r"1,024 bytes.* 16,384 attempts .* at most 15,887 at once") as caught:
+        decide.check_answer(long, requests.MOST_ATTEMPTS)
+    assert (caught.value.reason, caught.value.field) == ("BATCH_INVALID", "length")
+    decide.check_answer(long, 15_887)
+    many = inference_pb2.BatchIdentifyRequest(model="ada", length=[0] * 16_384)
+    with pytest.raises(InvalidArgument, match="at most 15,887"):
+        InferenceServicer(OneModel(long), cast(Any, None)).batch_identify(many, always)
+    largest = inference_pb2.BatchIdentifyResponse(
+        user=["🔑" * 256] * 15_887,
+        probability=[1.0] * 15_887,
+        decision=[inference_pb2.DECISION_INVALID] * 15_887,
+        reason=[max(attempts.REASONS, key=len)] * 15_887,
+        flags=[3] * 15_887,
+        model="m" * 256,
+    )
+    assert largest.ByteSize() <= MESSAGE_BYTES
 
 
 def test_columns_become_a_batch() -> None:
