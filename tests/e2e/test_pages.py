@@ -283,6 +283,10 @@ def test_analyze_is_found_again_after_leaving(page: Page, keyprint_stack: Stack,
         ("Phrase", "x", "phrase"),
         ("Minimum of attempts", "0.5", "min_attempts"),
         ("Rows to show", "1001", "first_n"),
+        # What the API takes for its default.
+        ("Phrase", "", "phrase"),
+        ("Minimum of attempts", "0", "min_attempts"),
+        ("Minimum of attempts", "", "min_attempts"),
     ],
 )
 def test_analyze_says_what_is_wrong_beside_the_field(
@@ -297,6 +301,39 @@ def test_analyze_says_what_is_wrong_beside_the_field(
     expect(page.locator(f"#{field}-error")).not_to_be_empty()
     expect(page.get_by_label(label, exact=True)).to_be_focused()
     expect(page.locator("#result")).to_be_hidden()
+
+
+@pytest.mark.parametrize("label", ["Minimum of attempts", "Rows to show"])
+def test_a_number_that_is_none_is_told_beside_it(page: Page, label: str) -> None:
+    page.goto("/analyze")
+    page.get_by_label("URL", exact=True).fill("https://example.org/a.json")
+    page.get_by_label(label).clear()
+    page.get_by_label(label).press_sequentially("1e")
+    page.get_by_role("button", name="Analyze").click()
+    expect(page.locator(".error:visible")).to_have_text("That is no number.")
+    expect(page.get_by_label(label)).to_be_focused()
+
+
+def test_a_parameter_that_is_no_number_trains_nothing(page: Page, imported: str) -> None:
+    page.goto(f"/train?dataset={imported}")
+    page.get_by_label("Learner", exact=True).select_option("extratrees")
+    page.get_by_text("Parameters", exact=True).click()
+    trees = page.get_by_label("trees", exact=True)
+    trees.clear()
+    trees.press_sequentially("1e")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.locator("[id='params.trees-error']")).to_have_text("That is no number.")
+    expect(page).to_have_url(re.compile("dataset=[a-z0-9_]+$"))
+
+
+def test_an_address_that_this_browser_did_not_make_trains_nothing_by_itself(page: Page, imported: str) -> None:
+    posted: list[str] = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    page.goto(f"/train?dataset={imported}&learner=adaboost&split=late&model=from-afar&holdout=0.2&request=x")
+    expect(page.locator(".form-error")).to_contain_text("nothing is trained yet")
+    expect(page.get_by_label("Model name")).to_have_value("from-afar")
+    expect(page.get_by_label("Learner", exact=True)).to_have_value("adaboost")
+    assert posted == []
 
 
 def test_what_fails_while_fetching_is_told_too(page: Page, keyprint_stack: Stack) -> None:

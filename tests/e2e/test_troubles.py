@@ -200,3 +200,29 @@ def test_who_enrols_after_the_datasets_were_deleted_is_learned_alone(page: Page)
     enrol(page, "Ben", BEN)
     expect(page.locator("#lost")).to_contain_text("please enrol Ann again")
     expect(page.locator("#known li")).to_have_text(["Ben"])
+
+
+def test_a_service_that_falls_silent_in_the_middle_is_told_until_it_answers(page: Page) -> None:
+    dataset: dict[str, Any] = {
+        "id": "ds_1", "state": "IMPORTING", "source_url": "http://127.0.0.1/a.json", "phrase": "hi", "min_attempts": 2,
+        "documents": 1, "attempts": 4, "downloaded_kib": 1,
+    }  # fmt: skip
+    answers: dict[str, Any] = {"up": True}
+
+    def get(route: Route) -> None:
+        if answers["up"]:
+            route.fulfill(json=dataset)
+            answers["up"] = False
+        else:
+            down(route)
+
+    page.route("**/v1/datasets/ds_1", get)
+    page.route("**/v1/datasets/ds_1/events", down)
+    page.goto("/analyze?dataset=ds_1")
+    expect(page.locator("#running")).to_contain_text("4 attempts")
+    expect(page.locator(".silence")).to_have_text("The ingest service does not answer; asking again.")
+    # And is taken back when it does.
+    dataset |= {"state": "FAILED", "error": {"reason": "FETCH_FAILED", "field": "url", "message": "Gone."}}
+    answers["up"] = True
+    expect(page.locator("#state")).to_have_text("FAILED")
+    expect(page.locator(".silence")).to_have_count(0)

@@ -3,7 +3,7 @@
 import { api, Problem, query } from "./api.js";
 import { announce, badge, byCount, byId, element, empty, fill, reasons, shares, table, tiles } from "./dom.js";
 import { ago, moment, ms, number, plural, shortUrl } from "./format.js";
-import { busy, checkFirstN, clearProblems, numeric, parameters, showProblem } from "./forms.js";
+import { busy, checkFirstN, checkImport, checkNumbers, clearProblems, numeric, parameters, showProblem } from "./forms.js";
 import { fetchPeople, showPeople } from "./people.js";
 import { showPictures } from "./pictures.js";
 import { Running } from "./running.js";
@@ -23,7 +23,9 @@ form.addEventListener("submit", async (event) => {
   busy(form, true);
   try {
     const firstN = form.elements.first_n.value;
+    checkNumbers(form);
     checkFirstN(firstN);
+    checkImport(form);
     const dataset = await startSource(form, {
       phrase: form.elements.phrase.value,
       min_attempts: numeric(form.elements.min_attempts.value),

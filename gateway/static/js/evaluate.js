@@ -4,7 +4,7 @@ import { api, listed, Problem, query } from "./api.js";
 import { drawAnswers } from "./answers.js";
 import { announce, badge, byId, element, fill, shares, table, tiles } from "./dom.js";
 import { number, percent, plural, seconds } from "./format.js";
-import { busy, checkFirstN, clearProblems, options, parameters, showProblem } from "./forms.js";
+import { busy, checkFirstN, checkNumbers, clearProblems, options, parameters, showProblem } from "./forms.js";
 import { describe, reference } from "./model.js";
 import { Running } from "./running.js";
 import { chosenSource, IMPORT_DONE, fillDatasets, startSource, tellUnchanged, wireSource } from "./source.js";
@@ -24,6 +24,7 @@ form.addEventListener("submit", async (event) => {
   try {
     const model = form.elements.model.value;
     if (!model) throw new Problem({ reason: "MODEL_NOT_FOUND", field: "model", detail: "There is no model yet; train one first." });
+    checkNumbers(form);
     checkFirstN(form.elements.first_n.value);
     const dataset = await startSource(form, { phrase: chosenModel().phrase }, importing);
     const wish = { dataset, model, first_n: form.elements.first_n.value };

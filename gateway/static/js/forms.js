@@ -55,6 +55,23 @@ export function checkFirstN(text) {
   }
 }
 
+// A browser gives a number field that holds no number as an empty one.
+export function checkNumbers(form) {
+  const wrong = [...form.querySelectorAll("input[type=number]")].find((input) => input.validity.badInput && input.closest("[data-panel][hidden], [data-import][hidden]") === null);
+  if (wrong) throw new Problem({ reason: "NOT_A_NUMBER", field: wrong.closest("[data-field]").dataset.field, detail: "That is no number." });
+}
+
+// What the API would take for its default is no choice of anybody's here.
+export function checkImport(form) {
+  if (form.elements.phrase.value === "") {
+    throw new Problem({ reason: "PHRASE_INVALID", field: "phrase", detail: "What did everybody type?" });
+  }
+  const least = Number(form.elements.min_attempts.value);
+  if (!Number.isInteger(least) || least < 1) {
+    throw new Problem({ reason: "MIN_ATTEMPTS_INVALID", field: "min_attempts", detail: "The least number of attempts must be a whole number, 1 or more." });
+  }
+}
+
 // What a number field holds, as the API should see it: nothing is nothing, and text stays text to be refused.
 export function numeric(text) {
   const trimmed = text.trim();

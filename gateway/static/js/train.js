@@ -6,15 +6,17 @@ import { drawCurves } from "./curves.js";
 import { announce, badge, byId, element, empty, fill, table, tiles } from "./dom.js";
 import { ACCURACY, EQUAL_ERROR, F1, FALSE_ACCEPTS, FALSE_REJECTS, notes, PRECISION, RECALL, UNKNOWN } from "./figures.js";
 import { ago, number, percent, seconds } from "./format.js";
-import { busy, clearProblems, numeric, options, parameters, requestId, showProblem } from "./forms.js";
+import { busy, checkImport, checkNumbers, clearProblems, numeric, options, parameters, requestId, showProblem } from "./forms.js";
 import { Running } from "./running.js";
-import { IMPORT_DONE, fillDatasets, startSource, tellUnchanged, wireSource } from "./source.js";
+import { chosenSource, IMPORT_DONE, fillDatasets, startSource, tellUnchanged, wireSource } from "./source.js";
 import { underWay, watch } from "./watch.js";
 
 const form = byId("form");
 const importing = new Running(byId("importing"));
 const training = new Running(byId("training"));
 const importFields = form.querySelector("[data-import]");
+// The requests that this tab made; an address with another one is only a filled-in form.
+const MADE = "keyprint.train";
 const PLAIN = ["learner", "model", "holdout", "split", "features", "impostors", "seed"];
 let learners = [];
 let current = "";
@@ -26,11 +28,14 @@ form.addEventListener("submit", async (event) => {
   clearProblems(form);
   busy(form, true);
   try {
+    checkNumbers(form);
+    if (chosenSource(form) !== "dataset") checkImport(form);
     const dataset = await startSource(form, {
       phrase: form.elements.phrase.value,
       min_attempts: numeric(form.elements.min_attempts.value),
     }, importing);
     const wish = { ...readForm(), dataset, request: requestId() };
+    remember(wish.request);
     history.pushState(null, "", `/train${query(wish)}`);
     await importThenTrain(wish);
   } catch (problem) {
@@ -39,6 +44,22 @@ form.addEventListener("submit", async (event) => {
     busy(form, false);
   }
 });
+
+function remember(request) {
+  try {
+    sessionStorage.setItem(MADE, JSON.stringify([...remembered(), request]));
+  } catch {
+    // Whoever comes back is asked, then.
+  }
+}
+
+function remembered() {
+  try {
+    return JSON.parse(sessionStorage.getItem(MADE)) ?? [];
+  } catch {
+    return [];
+  }
+}
 
 // The form as flat text, so that it fits in the address.
 function readForm() {
@@ -220,6 +241,9 @@ async function begin() {
     if (wish.job) await followJob(wish.job, false);
     else if (wish.request) {
       writeForm(wish);
+      if (!remembered().includes(wish.request)) {
+        throw new Problem({ reason: "REQUEST_UNKNOWN", detail: "This form was filled in by the address that brought you here, and nothing is trained yet. Press Train if that is what you want." });
+      }
       await importThenTrain(wish);
     }
   } catch (problem) {

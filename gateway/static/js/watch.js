@@ -4,6 +4,9 @@ import { api, Problem } from "./api.js";
 
 const UNDER_WAY = new Set(["IMPORTING", "CANCELLING", "PENDING", "RUNNING"]);
 const POLL_MS = 1500;
+// A service that is silent for longer is told.
+const PATIENCE_MS = 4000;
+const SERVICES = { dataset: "ingest", job: "training" };
 
 export const underWay = (resource) => UNDER_WAY.has(resource.state);
 
@@ -13,10 +16,40 @@ export async function watch(path, name, onChange) {
   const now = await api("GET", path);
   onChange(now);
   if (!underWay(now)) return now;
-  return (await byEvents(path, name, onChange)) ?? (await byPolling(path, onChange));
+  const silence = new Silence(`The ${SERVICES[name]} service`);
+  try {
+    return (await byEvents(path, name, onChange, silence)) ?? (await byPolling(path, onChange, silence));
+  } finally {
+    silence.ends();
+  }
 }
 
-function byEvents(path, name, onChange) {
+// Says on the page who does not answer, for as long as it does not.
+class Silence {
+  constructor(service) {
+    this.service = service;
+    this.line = document.createElement("p");
+    this.line.className = "notice warn silence";
+    this.line.setAttribute("role", "status");
+    this.waiting = 0;
+  }
+
+  // `who`: the service, or the gateway before it.
+  begins(who) {
+    this.line.textContent = `${who} does not answer; asking again.`;
+    this.waiting ||= setTimeout(() => {
+      document.querySelector(".running:not([hidden])")?.after(this.line);
+    }, PATIENCE_MS);
+  }
+
+  ends() {
+    clearTimeout(this.waiting);
+    this.waiting = 0;
+    this.line.remove();
+  }
+}
+
+function byEvents(path, name, onChange, silence) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(`${path}/events`);
     const end = (settle, value) => {
@@ -25,9 +58,11 @@ function byEvents(path, name, onChange) {
     };
     source.addEventListener(name, (event) => {
       const resource = JSON.parse(event.data);
+      silence.ends();
       onChange(resource);
       if (!underWay(resource)) end(resolve, resource);
     });
+    source.addEventListener("open", () => silence.ends());
     source.addEventListener("problem", (event) => {
       const problem = new Problem(JSON.parse(event.data));
       // A service that is restarting or busy comes back; polling finds it.
@@ -35,21 +70,24 @@ function byEvents(path, name, onChange) {
       else end(reject, problem);
     });
     source.addEventListener("error", () => {
+      silence.begins("Keyprint");
       if (source.readyState === EventSource.CLOSED) end(resolve, null);
     });
   });
 }
 
-async function byPolling(path, onChange) {
+async function byPolling(path, onChange, silence) {
   for (;;) {
     await new Promise((wake) => setTimeout(wake, POLL_MS));
     let now;
     try {
       now = await api("GET", path);
     } catch (problem) {
-      if (problem.status === 503 || problem.status === 0 || problem.status === 429) continue;
-      throw problem;
+      if (problem.status !== 503 && problem.status !== 0 && problem.status !== 429) throw problem;
+      silence.begins(problem.status === 0 ? "Keyprint" : silence.service);
+      continue;
     }
+    silence.ends();
     onChange(now);
     if (!underWay(now)) return now;
   }
