@@ -7,7 +7,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.problems import problem
 
@@ -42,15 +42,23 @@ def allowed_hosts(listen: str, extra: Iterable[str]) -> frozenset[str]:
 
 
 def hostname(netloc: str) -> str:
-    """The host of "host:port", "[::1]:port" or "host", in lower case; empty if there is none."""
+    """The host of "host:port", "[::1]:port" or "host", in lower case; empty if it is none of these."""
     try:
-        return urlsplit(f"//{netloc}").hostname or ""
+        split = urlsplit(f"//{netloc}")
+        return (split.hostname or "") if split.netloc == netloc and "@" not in netloc else ""
     except ValueError:
         return ""
 
 
+def with_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """An answer's headers, and those that every answer carries."""
+    given = list(headers)
+    had = {name for name, _ in given}
+    return [*given, *(one for one in _RAW_HEADERS if one[0] not in had)]
+
+
 class Guard:
-    """Refuses foreign Host and Origin headers, and adds the headers that every answer carries.
+    """Refuses foreign Host and Origin headers.
 
     A foreign Host is a name that some website made to point at this machine (DNS rebinding); a foreign
     Origin on a request that changes something is another website's script or form.
@@ -61,21 +69,14 @@ class Guard:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                had = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(one for one in _RAW_HEADERS if one[0] not in had)]
-            await send(message)
-
-        app = self._refusal(scope["method"], Headers(scope=scope)) or self._app
-        await app(scope, receive, send_with_headers)
+        refusal = self._refusal(scope["method"], Headers(scope=scope)) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, method: str, headers: Headers) -> ASGIApp | None:
-        host = headers.get("host", "")
+        hosts = headers.getlist("host")
+        if len(hosts) > 1:
+            return problem(HTTPStatus.BAD_REQUEST, "HOST_REFUSED", "A request has one Host header.")
+        host = hosts[0] if hosts else ""
         if hostname(host) not in self._hosts:
             return problem(
                 HTTPStatus.FORBIDDEN,

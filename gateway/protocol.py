@@ -8,7 +8,10 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES = 64 * 2**10
-"""What a head that has not ended may have."""
+"""What a head may have; one that has not ended, and began behind another request, the rest of that piece more."""
+
+
+_TOO_LONG = "The request's head is too long."
 
 
 class TimelyProtocol(HttpToolsProtocol):
@@ -20,8 +23,11 @@ class TimelyProtocol(HttpToolsProtocol):
 
     head_seconds: ClassVar[float] = 30.0
     _waiting: asyncio.TimerHandle | None = None
+    _in_message = False
     _in_head = False
     _head_bytes = 0
+    _begun = 0
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Begins to wait for the first request."""
@@ -30,11 +36,13 @@ class TimelyProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Waits on, unless this was the rest of a head."""
+        self._begun, behind = 0, self._in_message
         super().data_received(data)
         if self._in_head:
-            self._head_bytes += len(data)
+            # Nobody tells where in the piece a head began that did not begin with it.
+            self._head_bytes += 0 if self._begun > 1 - behind else len(data)
             if self._head_bytes > HEAD_BYTES:
-                self.send_400_response("The request's head is too long.")
+                self.send_400_response(_TOO_LONG)
         if self.cycle is None or self.cycle.response_complete:
             self._wait()
         else:
@@ -43,12 +51,29 @@ class TimelyProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begins a head, which may be that of a request behind one that is still being answered."""
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_message, self._in_head, self._head_bytes = True, True, 0
+        self._begun += 1
 
     def on_headers_complete(self) -> None:
-        """Ends a head."""
+        """Ends a head.
+
+        Raises:
+            ValueError: it is too long; httptools makes a parser's error of it.
+        """
         self._in_head = False
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES:
+            self._refused = True
+            raise ValueError(_TOO_LONG)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Ends a request."""
+        self._in_message = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Says what is wrong with a request, and hangs up."""
+        super().send_400_response(_TOO_LONG if self._refused else msg)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the wait."""

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import deadline
+from gateway.guard import with_headers
 from gateway.problems import of_error
 from keyprint import requestid
 from keyprint.errors import KeyprintError
@@ -23,7 +24,8 @@ PROMPT_SECONDS = 0.1
 
 
 class Requests:
-    """Gives each request an id, heeds its deadline, and works no further for a client who has gone.
+    """Gives each request an id, and its answer the headers that all have; heeds its deadline, and works no further for
+    a client who has gone.
 
     Be the outermost middleware.
     """
@@ -45,7 +47,7 @@ class Requests:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (_ID, name.encode())]
+                message["headers"] = with_headers((*message.get("headers", ()), (_ID, name.encode())))
             await send(message)
 
         if scope["method"] == "GET" or (scope["method"] == "POST" and scope["path"].endswith(_ASKING)):

@@ -57,11 +57,12 @@ class _Upload(Generic[Request]):
         self._requests = requests
         self._coming: asyncio.Task[Request | None] | None = None
         self._failure: Exception | None = None
+        self._call: grpc.Call | None = None
         self._over = False
 
     async def answer(self, method: grpc.StreamUnaryMultiCallable[Request, Answer]) -> Answer:
         """What the service says once it has all, or enough."""
-        call = method.future(self._taken(), metadata=requestid.metadata())
+        self._call = call = method.future(self._taken(), metadata=requestid.metadata())
         ended = asyncio.Event()
 
         def end(_: object) -> None:
@@ -98,4 +99,7 @@ class _Upload(Generic[Request]):
             return None
         except Exception as error:
             self._failure = error
-            raise
+            # gRPC would log with a traceback what is raised in its thread.
+            if self._call:
+                self._call.cancel()
+            return None

@@ -691,7 +691,7 @@ def test_what_nobody_foresaw_is_told_without_its_trace(house: House) -> None:
 
 
 def test_another_name_for_this_machine_is_refused(house: House) -> None:
-    for host in ("evil.example", "127.0.0.1.evil.example", "localhost.", ""):
+    for host in ("evil.example", "127.0.0.1.evil.example", "localhost.", "", "evil.example@localhost", "localhost/x"):
         assert_problem(house.http.get("/", headers={"Host": host}), 403, "HOST_REFUSED")
     for host in ("localhost:1234", "127.0.0.1", "[::1]:8080", "keyprint.test", "LOCALHOST"):
         assert house.http.get("/healthz", headers={"Host": host}).status_code == 200

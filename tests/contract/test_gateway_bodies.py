@@ -190,3 +190,28 @@ def test_a_head_without_an_end_is_refused_when_it_passes_the_limit(patient: Addr
     with connected(patient) as sending:
         sending.sendall(begun.ljust(HEAD_BYTES - 4, b"x") + b"\r\n\r\n")
         assert sending.recv(2**16).startswith(b"HTTP/1.1 405 ")
+
+
+def test_a_head_that_is_too_long_is_refused_also_when_it_comes_whole(patient: Address) -> None:
+    with connected(patient) as sending:
+        begun = head(patient, "/healthz", "X-More: ")[:-2]
+        sending.sendall(begun.ljust(HEAD_BYTES + 100, b"x") + b"\r\n\r\n")
+        assert b"head is too long" in sending.recv(2**16)
+
+
+def test_what_comes_before_a_head_is_no_part_of_it(patient: Address) -> None:
+    get = head(patient, "/healthz", "").replace(b"POST", b"GET")
+    many = get * (HEAD_BYTES // len(get) + 1)
+    with connected(patient) as sending:
+        sending.sendall(many + get[:-2])
+        sending.sendall(get[-2:])
+        expected, found = many.count(b"GET") + 1, b""
+        while found.count(b'"SERVING"}') < expected:
+            found += sending.recv(2**16)
+        assert found.count(b" 200 ") == expected
+
+
+def test_a_request_with_two_hosts_is_refused(patient: Address) -> None:
+    with connected(patient) as sending:
+        sending.sendall(head(patient, "/healthz", "Host: localhost\r\n").replace(b"POST", b"GET"))
+        assert sending.recv(2**16).startswith(b"HTTP/1.1 400 ")

@@ -100,7 +100,9 @@ def test_who_has_no_time_left_is_told_so(house: tuple[str, Slow], http: httpx.Cl
 
 @pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "soon", ""])
 def test_a_timeout_that_is_none_is_named(http: httpx.Client, given: str) -> None:
-    detail = assert_problem(identify(http, **{"X-Request-Timeout": given}), 400, "TIMEOUT_INVALID", deadline.HEADER)
+    answer = identify(http, **{"X-Request-Timeout": given})
+    detail = assert_problem(answer, 400, "TIMEOUT_INVALID", deadline.HEADER)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert repr(given) in detail
 
 

@@ -110,6 +110,17 @@ def test_who_goes_away_ends_the_call(method: Any) -> None:
     assert asyncio.run(leave()).ended
 
 
+def test_what_is_wrong_with_what_is_sent_is_told_and_not_logged(method: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def wrong() -> None:
+        raise InvalidArgument("FIELD_INVALID", "No files.", "files")
+
+    sent = Sent(then=wrong)
+    with pytest.raises(InvalidArgument, match="No files"):
+        asyncio.run(Uploads(1).send(method, sent.messages()))
+    assert sent.ended
+    assert caplog.records == []
+
+
 def test_one_too_many_is_refused_and_told_when_to_come_again(method: Any) -> None:
     async def send() -> int:
         uploads, waiting, told = Uploads(1), asyncio.Event(), asyncio.Event()
