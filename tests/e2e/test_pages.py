@@ -527,3 +527,33 @@ def test_the_api_is_described_on_a_page_of_its_own(page: Page) -> None:
     call.locator("summary").click()
     expect(call).to_contain_text("IdentifyBody")
     shoot(page, "docs")
+
+
+def test_evaluate_shows_what_is_suspected_and_tells_of_a_file_that_cannot_be(
+    page: Page, trained: str, imported: str
+) -> None:
+    path = re.compile(r"/predictions\?")
+
+    def suspect(route: Route) -> None:
+        answer = route.fetch().json()
+        # What was asked before is a replay already.
+        for row in answer["rows"]:
+            row["flags"] = "REPLAY_SUSPECTED SYNTHETIC_SUSPECTED" if row["attempt"] == 1 else ""
+        route.fulfill(json=answer)
+
+    page.route(path, suspect)
+    page.goto(f"/evaluate?model={trained}&dataset={imported}&first_n=4&go=1")
+    rows = page.locator("#rows tbody tr")
+    expect(rows).to_have_count(4, timeout=PATIENCE_MS)
+    expect(rows.nth(1)).to_contain_text("REPLAY_SUSPECTED")
+    expect(rows.nth(0)).not_to_contain_text("SUSPECTED")
+    expect(page.locator("#facts .tile", has_text="suspected").locator("b")).to_have_text("1 (25 %)")
+    second = page.request.get(f"/v1/models/{trained}/predictions?dataset={imported}&first_n=1").json()["rows"][0]
+    expect(rows.nth(0)).to_contain_text(second["second_choice"])
+
+    page.route(
+        path, lambda route: route.fulfill(status=404, json={"reason": "MODEL_NOT_FOUND", "detail": "It is gone."})
+    )
+    page.get_by_role("link", name="Download all as CSV").click()
+    expect(page.locator("#download-error")).to_have_text("It is gone.")
+    expect(page.locator("#rows tbody tr")).to_have_count(4)

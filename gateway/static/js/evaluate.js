@@ -99,6 +99,7 @@ function show(wish, dataset, rows, took) {
     ["identified", share(decided("IDENTIFIED"))],
     ["unknown", share(decided("UNKNOWN"))],
     ["not valid", share(decided("INVALID"))],
+    ...(rows.some((row) => row.flags) ? [["suspected", share(rows.filter((row) => row.flags).length)]] : []),
   ]));
   const decisions = count(rows.map((row) => (row.reason ? `INVALID: ${row.reason}` : row.decision)));
   const tone = (name) => ({ IDENTIFIED: "good", UNKNOWN: "warn" })[name] ?? "bad";
@@ -108,9 +109,31 @@ function show(wish, dataset, rows, took) {
     { title: "Attempt", cell: (row) => number(row.attempt), number: true },
     { title: "Predicted user", cell: (row) => row.predicted_user || "–", class: "label" },
     { title: "Probability", cell: (row) => (row.reason ? "–" : percent(row.probability)), number: true },
+    { title: "Second choice", cell: (row) => row.second_choice || "–", class: "label" },
     { title: "Decision", cell: (row) => badge(row.decision) },
+    { title: "Suspicion", cell: (row) => element("span", {}, ...flagsOf(row).map((flag) => element("span", { className: "badge warn" }, flag))) },
     { title: "Not valid because", cell: (row) => row.reason },
   ], rows, (row) => (row.reason ? "dim" : "")));
+}
+
+// What is odd about an attempt, which changes no decision: REPLAY_SUSPECTED, SYNTHETIC_SUSPECTED.
+const flagsOf = (row) => (row.flags ? row.flags.split(" ") : []);
+
+// A link's own error would take the place of this page, so the API is asked for one row first.
+for (const id of ["csv", "parquet", "csv-keystrokes"]) {
+  byId(id).addEventListener("click", async (event) => {
+    event.preventDefault();
+    const { href } = event.currentTarget;
+    byId("download-error").hidden = true;
+    const { pathname, searchParams } = new URL(href);
+    try {
+      await api("GET", `${pathname.replace(/\.\w+$/, "")}${query({ dataset: searchParams.get("dataset"), first_n: 1 })}`);
+      location.assign(href);
+    } catch (problem) {
+      byId("download-error").textContent = problem.message;
+      byId("download-error").hidden = false;
+    }
+  });
 }
 
 // [value, times], the most frequent first.
