@@ -18,6 +18,11 @@ OPTIONS = [
     ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     # A service that comes back is found within seconds; gRPC's own limit is two minutes.
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A connection that was dropped without a word is given up, and its calls end, when nothing answers.  Without data,
+    # gRPC would ask twice and then no more.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),
 ]
 
 NOT_AHEAD = [("grpc.http2.bdp_probe", 0)]

@@ -49,6 +49,10 @@ _CONNECTION = [("grpc.max_connection_age_ms", 300_000)]
 """How long a caller keeps its connection.  With the next one it finds replicas that have come since; calls and streams
 that have begun go on."""
 
+LEAST_PING_MS = 5_000
+"""How often callers may ask whether the server is there, also while nothing is called.  gRPC would hang up on whoever
+does so more than every five minutes."""
+
 LAST_SECONDS = 0.2
 """How long the last answers may travel before the process ends."""
 
@@ -244,7 +248,14 @@ class Server:
         self._admission = Admission(self.calls, self.streams, probes, dict.fromkeys(large, self.large))
         guard = ErrorInterceptor(explains)
         self._unsent = guard.unsent
-        options = [*OPTIONS, *_PENDING, *_CONNECTION, ("grpc.so_reuseport", int(shares_port))]
+        options = [
+            *OPTIONS,
+            *_PENDING,
+            *_CONNECTION,
+            ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MS),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.so_reuseport", int(shares_port)),
+        ]
         if large:
             options += NOT_AHEAD
         self.grpc_server = grpc.server(self.calls, interceptors=[self._admission, guard], options=options)

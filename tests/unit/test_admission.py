@@ -375,3 +375,21 @@ def test_a_load_has_the_threads_that_it_may_and_they_end_with_it() -> None:
     for one in threads:
         one.join(60)
         assert not one.is_alive()
+
+
+def test_callers_may_ask_often_whether_the_server_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc, "LEAST_PING_MS", 500)
+    server = rpc.Server("127.0.0.1:0", ingest_pb2.DESCRIPTOR)
+    servicer = cast(Any, Gated)()
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server.grpc_server)
+    server.start()
+    # gRPC asks no more often than this.
+    often = [("grpc.keepalive_time_ms", 1000), ("grpc.http2.max_pings_without_data", 0)]
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", options=often) as channel:
+        watching = ingest_pb2_grpc.IngestServiceStub(channel).WatchDataset(ingest_pb2.WatchDatasetRequest())
+        next(watching)
+        # A server that does not allow it hangs up at the third.
+        time.sleep(3.5)
+        servicer.gate.set()
+        assert list(watching) == []
+    server.stop(0)
