@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import grpc
 from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -93,9 +94,11 @@ class ErrorInterceptor(grpc.ServerInterceptor):
             (True, False): (grpc.stream_unary_rpc_method_handler, kind.stream_unary),
             (True, True): (grpc.stream_stream_rpc_method_handler, kind.stream_stream),
         }[kind.request_streaming, kind.response_streaming]
+        # Of a stream of requests, what cannot be read ends as gRPC has it end.
+        read = kind.request_deserializer if kind.request_streaming else _reader(kind.request_deserializer)
         return cast(
             "grpc.RpcMethodHandler[Any, Any]",
-            cast(Any, make)(wrap(method, behaviour, self), kind.request_deserializer, kind.response_serializer),
+            cast(Any, make)(wrap(method, behaviour, self), read, kind.response_serializer),
         )
 
     def explained(self, error: Exception) -> Exception:
@@ -109,6 +112,22 @@ class ErrorInterceptor(grpc.ServerInterceptor):
 
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
+Read = Callable[[bytes], Any]
+
+
+def _reader(read: Read) -> Read:
+    """Reads a request as `read` does, or gives the error to raise: gRPC calls one that is raised here our fault."""
+
+    def call(content: bytes) -> Any:
+        try:
+            return read(content)
+        except DecodeError:
+            return errors.InvalidArgument(
+                "REQUEST_INVALID",
+                "The request cannot be decoded: it is cut off, has a text that is not UTF-8, or is no such message.",
+            )
+
+    return call
 
 
 def _guard_unary(method: str, behaviour: Behaviour, guard: ErrorInterceptor) -> Behaviour:
@@ -117,6 +136,8 @@ def _guard_unary(method: str, behaviour: Behaviour, guard: ErrorInterceptor) -> 
         _count(context, guard.unsent)
         requestid.take(context.invocation_metadata())
         try:
+            if isinstance(request, errors.KeyprintError):
+                raise request
             answer = behaviour(request, context)
         except Exception as error:
             _abort(method, guard.explained(error), context)
@@ -131,6 +152,8 @@ def _guard_stream(method: str, behaviour: Behaviour, guard: ErrorInterceptor) ->
         _count(context, guard.unsent)
         requestid.take(context.invocation_metadata())
         try:
+            if isinstance(request, errors.KeyprintError):
+                raise request
             yield from behaviour(request, context)
         except Exception as error:
             _abort(method, guard.explained(error), context)

@@ -148,6 +148,21 @@ def refusal_of_a_stranger(address: str) -> errors.KeyprintError:
     return errors.from_rpc_error(caught.value)
 
 
+@pytest.mark.parametrize("content", [b"\x0a\x05ds", b"\x0a\x01\xff", b"\xff"])
+@pytest.mark.parametrize("method", ["GetDataset", "WatchDataset"])
+def test_a_request_that_cannot_be_decoded_is_refused_with_a_reason(
+    channel: grpc.Channel, method: str, content: bytes
+) -> None:
+    """It is cut off, a text is no UTF-8, or it is nothing at all."""
+    kind = channel.unary_unary if method == "GetDataset" else channel.unary_stream
+    call = cast(Any, kind)(f"/{SERVICE}/{method}")
+    with pytest.raises(grpc.RpcError) as caught:
+        list(call(content))
+    error = errors.from_rpc_error(caught.value)
+    assert (type(error), error.reason) == (errors.InvalidArgument, "REQUEST_INVALID")
+    assert error.message.startswith("The request cannot be decoded")
+
+
 def test_an_answer_over_the_limit_is_refused_likewise(ingest: ingest_pb2_grpc.IngestServiceStub) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         next(ingest.WatchDataset(ingest_pb2.WatchDatasetRequest(dataset="much")))
