@@ -536,7 +536,7 @@ def test_evaluate_shows_what_is_suspected_and_tells_of_a_file_that_cannot_be(
 
     def suspect(route: Route) -> None:
         answer = route.fetch().json()
-        # What was asked before is a replay already.
+        # What the model was trained on is a replay.
         for row in answer["rows"]:
             row["flags"] = "REPLAY_SUSPECTED SYNTHETIC_SUSPECTED" if row["attempt"] == 1 else ""
         route.fulfill(json=answer)

@@ -226,3 +226,10 @@ def test_a_service_that_falls_silent_in_the_middle_is_told_until_it_answers(page
     answers["up"] = True
     expect(page.locator("#state")).to_have_text("FAILED")
     expect(page.locator(".silence")).to_have_count(0)
+
+
+def test_a_cancelled_import_says_what_to_do_next(page: Page) -> None:
+    dataset = {"id": "ds_1", "state": "CANCELLED", "source_url": "http://127.0.0.1/a.json", "phrase": "hi"}
+    page.route("**/v1/datasets/ds_1", lambda route: route.fulfill(json=dataset | {"min_attempts": 2}))
+    page.goto("/analyze?dataset=ds_1")
+    expect(page.locator("#notice")).to_have_text("The import was cancelled. Press Analyze to begin it again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -179,3 +180,43 @@ def test_keyboards_on_a_screen_tell_characters_without_keys(page: Page) -> None:
     page.keyboard.insert_text("Be Authentic.")
     expect(page.locator("#refused")).to_contain_text("single keys")
     expect(field).to_have_value("")
+
+
+def test_an_answer_about_nobody_known_has_no_share_and_lines_begin_together(page: Page) -> None:
+    known = json.dumps({"people": ["Ann"], "dataset": "ds_1", "made": ["ds_1"], "model": "type-1", "version": 1})
+    page.add_init_script(f"localStorage.setItem('keyprint.type', {json.dumps(known)})")
+    best = ["typist07", "Ann"]
+    page.route(
+        "**/v1/models/type-1@1:identify",
+        lambda route: route.fulfill(
+            json={
+                "candidates": [{"user": best[0], "probability": 0.24}],
+                "decision": "UNKNOWN",
+                "threshold": 0.5,
+                "explanation": {"user": best.pop(0), "keys": []},
+            }
+        ),
+    )
+    page.goto("/type")
+    labels = page.locator("#strips .strip-label")
+    ANN.type(page)
+    expect(labels).to_have_text(["Not Ann"])
+    ANN.type(page)
+    expect(labels).to_have_text(["Perhaps Ann, 24 %", "Not Ann"])
+    begins = page.locator("#strips svg").evaluate_all("all => all.map((one) => one.getBoundingClientRect().x)")
+    assert begins[0] == begins[1]
+
+
+def test_there_is_a_way_back_from_enrolling_somebody_else(page: Page) -> None:
+    known = json.dumps({"people": ["Ann"], "dataset": "ds_1", "made": ["ds_1"], "model": "type-1", "version": 1})
+    page.add_init_script(f"localStorage.setItem('keyprint.type', {json.dumps(known)})")
+    page.goto("/type")
+    step = page.locator("#steps [aria-current]")
+    expect(step).to_have_text("The answer")
+    page.get_by_role("button", name="Enrol somebody else").click()
+    expect(step).to_have_text("Your name")
+    expect(page.get_by_label("Your name")).to_be_focused()
+    page.get_by_role("button", name="Back").click()
+    expect(step).to_have_text("The answer")
+    expect(page.locator("#typing-title")).to_have_text("Who is typing?")
+    expect(page.get_by_label("Your name")).to_be_hidden()

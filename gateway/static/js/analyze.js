@@ -85,9 +85,10 @@ function showDataset(dataset) {
   byId("result-title").textContent = shortUrl(dataset.source_url);
   byId("result-title").title = dataset.source_url;
   fill(byId("state"), badge(dataset.state));
-  byId("notice").hidden = !dataset.error;
+  const cancelled = dataset.state === "CANCELLED";
+  byId("notice").hidden = !dataset.error && !cancelled;
   byId("notice").className = `notice ${dataset.state === "FAILED" ? "bad" : "warn"}`;
-  byId("notice").textContent = dataset.error ? `${dataset.error.message}${usable ? " What was read before that is here." : ""}` : "";
+  byId("notice").textContent = cancelled ? "The import was cancelled. Press Analyze to begin it again." : dataset.error ? `${dataset.error.message}${usable ? " What was read before that is here." : ""}` : "";
   fill(byId("facts"), ...tiles(usable ? [
     ["documents", number(dataset.documents)],
     ["attempts", number(dataset.attempts)],
@@ -96,7 +97,7 @@ function showDataset(dataset) {
     ["release times", dataset.release_times ? "yes" : "no"],
   ] : []));
   byId("train-link").href = `/train?dataset=${dataset.id}`;
-  byId("train-link").hidden = !usable || !dataset.labelled;
+  byId("train-link").hidden = !usable || !dataset.labelled || dataset.enrolled_users === 0;
   byId("evaluate-link").href = `/evaluate?dataset=${dataset.id}`;
   byId("evaluate-link").hidden = !usable;
   if (!usable) return;

@@ -8,6 +8,7 @@ const NARROW = 420;
 const HEIGHT = 300;
 const LONGEST_NAME = 20;
 const MOST_NAMES = 60;
+const MOST_NAMES_NARROW = 18;
 
 // Draws into `place` and says what it shows in `label`.
 // `make(colours)` gives {traces, layout}, the layout's height in px included, and is asked again when the colours change.
@@ -30,7 +31,8 @@ export function short(name) {
 
 // An axis along which names stand, each of them `plain`; of more than there is room for some are written.
 export function along(names, axis = {}) {
-  const written = names.filter((_, place) => place % Math.ceil(names.length / MOST_NAMES) === 0);
+  const most = innerWidth < NARROW ? MOST_NAMES_NARROW : MOST_NAMES;
+  const written = names.filter((_, place) => place % Math.ceil(names.length / most) === 0);
   return { type: "category", tickvals: written.map(plain), ticktext: written.map(short), ...axis };
 }
 

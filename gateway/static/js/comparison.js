@@ -68,7 +68,7 @@ function drawAccuracy(rows) {
   const says = rows.map(({ name, evaluation }) => `${name} ${percent(evaluation.accuracy)}, ${interval(evaluation)}`).join("; ");
   return chart(byId("accuracy"), `Accuracy: ${says}.`, (colours) => ({
     traces: [{
-      type: "scatter", mode: "markers", orientation: "h",
+      type: "scatter", mode: "markers", orientation: "h", cliponaxis: false,
       x: rows.map((row) => 100 * row.evaluation.accuracy),
       y: rows.map((row) => row.name),
       marker: { size: 11, color: rows.map((_, index) => series(colours, index)) },
@@ -82,8 +82,9 @@ function drawAccuracy(rows) {
     layout: {
       hovermode: "closest",
       height: 90 + 44 * rows.length,
-      xaxis: { ticksuffix: " %", showgrid: true, title: { text: "accuracy" } },
-      yaxis: { autorange: "reversed", showgrid: false, type: "category" },
+      margin: { l: 8, r: 28, t: 8, b: 8 },
+      xaxis: { ticksuffix: " %", showgrid: true, maxallowed: 100, title: { text: "accuracy" } },
+      yaxis: along(rows.map((row) => row.name), { autorange: "reversed", showgrid: false }),
     },
   }));
 }

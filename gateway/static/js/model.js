@@ -17,7 +17,7 @@ export function describe(model) {
     element("p", { className: "hint" }, "An attempt is believed to be somebody’s from this probability on. The rate is an estimate of how many of strangers’ claims to be one person are believed then."),
     table("Thresholds by false accept rate", [
       { title: "False accepts", cell: (one) => percent(one.false_accept_rate, 2), number: true },
-      { title: "Believed from", cell: (one) => one.threshold.toFixed(4), number: true },
+      { title: "Believed from", cell: (one) => (one.threshold > 1 ? "never" : percent(one.threshold, 2)), number: true },
       { title: "", cell: (one) => (one.false_accept_rate === model.decision.default_false_accept_rate ? "unless asked for another" : "") },
     ], model.decision.thresholds),
     element("h3", {}, "Person by person, on its hold-out"),

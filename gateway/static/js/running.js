@@ -57,12 +57,14 @@ export class Running {
   job(job, title = "") {
     if (!underWay(job)) return this.hide();
     const last = job.curve?.at(-1);
-    const parts = [(job.message || STAGES[job.stage] || job.stage).replace(/\.$/, "")];
+    const stage = STAGES[job.stage] ?? job.stage;
+    const message = (job.message || stage).replace(/\.$/, "");
+    const parts = !title && message === stage ? [] : [message];
     if (last?.loss !== undefined) parts.push(`loss ${last.loss.toFixed(3)}`);
     if (last?.accuracy !== undefined) parts.push(`training accuracy ${(100 * last.accuracy).toFixed(1)} %`);
     if (job.remaining_seconds !== undefined) parts.push(`about ${seconds(job.remaining_seconds)} left`);
     const stopping = job.state === "CANCELLING";
-    return this.show(stopping ? "Stopping" : title || (STAGES[job.stage] ?? job.stage), parts.join(" · "), job.progress,
+    return this.show(stopping ? "Stopping" : title || stage, parts.join(" · "), job.progress,
       stopping ? null : `/v1/training-jobs/${job.id}:cancel`);
   }
 }

@@ -225,7 +225,7 @@ async function listEarlier() {
   fill(byId("earlier"), jobs.length === 0
     ? empty("Nothing yet: the first training shows up here.")
     : table("Training before", [
-      { title: "Model", cell: (one) => element("a", { href: `/train?job=${one.id}` }, `${one.model}@${one.version}`) },
+      { title: "Model", cell: (one) => element("a", { href: `/train?job=${one.id}` }, `${one.model}@${one.version}`), class: "name" },
       { title: "State", cell: (one) => badge(one.state) },
       { title: "Learner", cell: (one) => one.learner },
       { title: "Hold-out", cell: (one) => `${percent(one.holdout, 0)} ${one.split.toLowerCase()}`, number: true },

@@ -83,11 +83,8 @@ function show() {
   byId("answer").hidden = !knows() || session.enrolling !== null;
   byId("again").hidden = session.enrolling !== null;
   byId("stop").parentElement.hidden = !wanted;
-  const step = wanted ? "type" : session.enrolling ? "learn" : knows() ? "know" : "who";
-  for (const one of byId("steps").children) {
-    if (one.dataset.step === step) one.setAttribute("aria-current", "step");
-    else one.removeAttribute("aria-current");
-  }
+  byId("back").parentElement.hidden = true;
+  mark(wanted ? "type" : session.enrolling ? "learn" : knows() ? "know" : "who");
   fill(byId("known"), ...session.people.map((name) => element("li", { className: "badge good" }, name)));
   byId("earlier").hidden = !typing;
   if (wanted) byId("headline").hidden = true;
@@ -105,6 +102,24 @@ function show() {
   drawPhrase();
   drawStrips();
   field.focus({ preventScroll: true });
+}
+
+// Which step this is.
+function mark(step) {
+  for (const one of byId("steps").children) {
+    if (one.dataset.step === step) one.setAttribute("aria-current", "step");
+    else one.removeAttribute("aria-current");
+  }
+}
+
+// Asks for a name, from where there is a way back.
+function ask(name) {
+  clearProblems(form);
+  byId("who").hidden = false;
+  byId("back").parentElement.hidden = false;
+  mark("who");
+  form.elements.name.value = name;
+  form.elements.name.focus();
 }
 
 // How far the phrase is, and where it differs.
@@ -232,8 +247,13 @@ async function tell(keystrokes) {
 
 byId("another").addEventListener("click", () => {
   for (const part of ["typing", "answer", "earlier"]) byId(part).hidden = true;
-  byId("who").hidden = false;
-  form.elements.name.focus();
+  byId("again").hidden = true;
+  ask("");
+});
+
+byId("back").addEventListener("click", () => {
+  form.reset();
+  show();
 });
 
 for (const button of document.querySelectorAll("[data-stop]")) {
@@ -248,11 +268,7 @@ for (const button of document.querySelectorAll("[data-stop]")) {
 
 byId("retry").addEventListener("click", learn);
 
-byId("rename").addEventListener("click", () => {
-  byId("who").hidden = false;
-  form.elements.name.value = session.enrolling.name;
-  form.elements.name.select();
-});
+byId("rename").addEventListener("click", () => ask(session.enrolling.name));
 
 for (const button of document.querySelectorAll("[data-forget]")) {
   button.addEventListener("click", async () => {

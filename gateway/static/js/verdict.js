@@ -15,7 +15,8 @@ export function showVerdict(headline, place, answer, people) {
   fill(headline, element("p", { className: "headline-name" }, sentence),
     badge(best && !people.includes(best.user) ? "UNKNOWN" : answer.decision));
   if (best) fill(place, candidates(answer, people), explanation(answer.explanation, people));
-  return best ? `${sentence}, ${percent(best.probability, 0)}` : sentence;
+  // How sure it is of somebody made up says nothing of those who are known.
+  return best && people.includes(best.user) ? `${sentence}, ${percent(best.probability, 0)}` : sentence;
 }
 
 function sentenceOf(best, decision, people) {
