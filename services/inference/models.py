@@ -20,7 +20,7 @@ from keyprint.names import parse_reference
 from keyprint.v1 import training_pb2, training_pb2_grpc
 from services.inference.engine import Engine, Listed
 from services.inference.packages import Packages
-from services.inference.references import References, key
+from services.inference.references import References, key, version_of
 from services.inference.training import told
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Models:
         try:
             return self._loaded(model)
         except (KeyprintError, OSError) as error:
-            log.error("%s@%d cannot be loaded, the one before it stays: %s", model.name, model.version, error)
+            log.error("%s cannot be loaded, the one before it stays: %s", version_of(model), error)
             return None
 
     def _failure(self, model: training_pb2.Model) -> BaseException | None:
@@ -138,7 +138,7 @@ class Models:
         return error if time.monotonic() - when < FAILED_SECONDS else None
 
     def _load(self, model: training_pb2.Model) -> Engine:
-        reference = f"{model.name}@{model.version}"
+        reference = version_of(model)
         engine = self._read(reference, model) or self._read(reference, model)
         if engine is None:
             raise package.corrupt(reference, "its files went away twice while they were read")

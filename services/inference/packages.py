@@ -17,6 +17,7 @@ import grpc
 
 from keyprint import package
 from keyprint.v1 import training_pb2, training_pb2_grpc
+from services.inference.references import version_of
 from services.inference.training import told
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Packages:
         directory = self._directory / model.digest
         if not self.has(model.digest):
             self.drop(model.digest)
-            self._pull(f"{model.name}@{model.version}", model.digest, directory)
+            self._pull(version_of(model), model.digest, directory)
         return directory
 
     def has(self, digest: str) -> bool:
