@@ -84,7 +84,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         engine = self._models.get(request.model)
         decide.check_answer(engine, len(keystrokes))
         far, threshold = decide.enough(engine, request.far)
-        engine.check_releases(keystrokes)
+        engine.check_releases(request)
         found = self._finder.find(engine, keystrokes, threshold, goes_on)
         decided = found.decided
         return inference_pb2.BatchIdentifyResponse(
