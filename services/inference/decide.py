@@ -104,13 +104,12 @@ def check_answer(engine: Engine, count: int) -> None:
     Raises:
         InvalidArgument: it may not.
     """
-    longest = max(len(label.encode()) for label in engine.package.labels)
-    most = MESSAGE_BYTES // (longest + _BESIDE_NAME)
+    most = MESSAGE_BYTES // (engine.label_bytes + _BESIDE_NAME)
     if count > most:
         raise InvalidArgument(
             "BATCH_INVALID",
-            f"Users of {engine.reference} have names of up to {longest:,} bytes, so that an answer about {count:,} "
-            f"attempts may not fit into a message; send at most {most:,} at once.",
+            f"Users of {engine.reference} have names of up to {engine.label_bytes:,} bytes, so that an answer about "
+            f"{count:,} attempts may not fit into a message; send at most {most:,} at once.",
             "length",
         )
 

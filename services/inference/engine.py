@@ -80,6 +80,7 @@ class Engine:
         reference: name@version.
         package: what it is.
         labels: str[K], whom it can tell apart.
+        label_bytes: of the longest of them, in UTF-8.
         size: bytes of memory that it takes, about.
     """
 
@@ -95,6 +96,7 @@ class Engine:
         self.reference = reference
         self.package = package.read(directory)
         self.labels = np.array(self.package.labels, np.str_)
+        self.label_bytes = max(len(label.encode()) for label in self.package.labels)
         self._features = feature_set(self.package.inputs.feature_set)
         if self._features.version != self.package.inputs.version:
             raise ValueError(
